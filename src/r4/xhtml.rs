@@ -14,6 +14,8 @@ const NAMESPACE: &str = "http://www.w3.org/1999/xhtml";
 
 /// Checks that this is a well-formed `div`; otherwise says what is wrong, and at which byte.
 pub(super) fn check(div: &str) -> Result<Cow<'_, str>, (usize, String)> {
+    // Blanks around the element are not of the narrative; XML would lose them.
+    let div = div.trim_matches([' ', '\t', '\n', '\r']);
     let mut reader = Reader::from_str(div);
     let (mut depth, mut is_done, mut has_names) = (0_usize, false, false);
     loop {
@@ -59,6 +61,10 @@ pub(super) fn check(div: &str) -> Result<Cow<'_, str>, (usize, String)> {
 /// Checks a start tag; tells whether an attribute uses a name of HTML for a character.
 fn check_start(start: &BytesStart<'_>, depth: usize) -> Result<bool, String> {
     let (mut namespace, mut has_names) = (None, false);
+    let (declaration, local) = match start.name().0.split_once(':') {
+        Some((prefix, local)) => (format!("xmlns:{prefix}"), local.to_owned()),
+        None => ("xmlns".to_owned(), start.name().0.to_owned()),
+    };
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|error| error.to_string())?;
         if attribute.value.contains('<') {
@@ -69,11 +75,11 @@ fn check_start(start: &BytesStart<'_>, depth: usize) -> Result<bool, String> {
         let value = value.map_err(|error| error.to_string())?;
         has_names |= attribute.value.contains('&')
             && attribute.normalized_value(XmlVersion::Implicit1_0).is_err();
-        if attribute.key.0 == "xmlns" {
+        if attribute.key.0 == declaration {
             namespace = Some(value.into_owned());
         }
     }
-    if depth == 0 && (start.name().0 != "div" || namespace.as_deref() != Some(NAMESPACE)) {
+    if depth == 0 && (local != "div" || namespace.as_deref() != Some(NAMESPACE)) {
         return Err(format!("expected <div xmlns=\"{NAMESPACE}\">"));
     }
     Ok(has_names)
@@ -146,6 +152,8 @@ mod tests {
         for inner in bad {
             assert!(check(&div(inner)).is_err(), "{inner}");
         }
+        let prefixed = "<h:div xmlns:h='http://www.w3.org/1999/xhtml'><h:b/></h:div>";
+        assert_eq!(check(&format!("\n{prefixed} ")).unwrap(), prefixed);
         for text in [
             "",
             "text",

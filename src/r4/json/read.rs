@@ -257,7 +257,7 @@ fn find(block: &Block, name: &str, at: usize) -> Result<(usize, bool), Failure> 
 fn in_order(
     block: &Block,
     members: Map<String, Value>,
-    present: &mut Vec<usize>,
+    present: &mut [usize],
 ) -> Map<String, Value> {
     let place = |name: &str| match name.strip_prefix('_') {
         Some(name) => block.index_of(name).map(|index| 2 * index + 1),

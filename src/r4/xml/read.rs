@@ -142,10 +142,7 @@ impl<'a> Reader<'a> {
         let mut slots = self.attributes(start, block)?;
         while let Step::Open(child) = self.next()? {
             let name = child.name().0;
-            let index = block
-                .index_of(name)
-                .filter(|index| !block.elements()[*index].is_attribute);
-            let Some(index) = index else {
+            let Some(index) = child_index(block, name) else {
                 let shown = excerpt(name);
                 return Err(self.failure(format!("unknown element {shown} in {}", block.name)));
             };
@@ -399,6 +396,16 @@ impl Slot {
         };
         add(element.name.as_ref().to_owned(), self.values);
         add(format!("_{}", element.name), self.extras);
+    }
+}
+
+/// The child element of this name. Only a narrative, which is not FHIR, may have a prefix.
+fn child_index(block: &Block, name: &str) -> Option<usize> {
+    let is_child = |index: &usize| !block.elements()[*index].is_attribute;
+    let is_narrative = |index: &usize| block.elements()[*index].content == Content::Xhtml;
+    match name.split_once(':') {
+        Some((_, local)) => block.index_of(local).filter(is_narrative),
+        None => block.index_of(name).filter(is_child),
     }
 }
 
