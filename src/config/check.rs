@@ -48,6 +48,7 @@ pub struct BpeRole {
 impl Config {
     pub(super) fn read(reader: &mut Reader<'_>, needs: Needs) -> Option<Self> {
         let organization = Organization::read(reader, "organization");
+        need_base_url(reader, needs);
         let fhir = Fhir::read(reader, "fhir");
         let tls = when(needs.fhir || reader.mentions("tls"), || {
             Tls::read(reader, "tls")
@@ -100,11 +101,7 @@ impl FhirRole {
                 "list the proxy's addresses in fhir.trusted-proxies",
             );
         }
-        let base_url = fhir.base_url.clone();
-        if base_url.is_none() {
-            reader.missing::<Url>("fhir", "base-url", "https://dsf.hospital.example.org/fhir");
-        }
-        let base_url = base_url?;
+        let base_url = fhir.base_url.clone()?;
         without_slash(reader, "fhir", "base-url", &base_url);
         Some(Self { base_url, tls })
     }
@@ -118,12 +115,10 @@ impl BpeRole {
         client: Option<&Client>,
     ) -> Option<Self> {
         let client = client?.clone();
-        let fhir_base_url = bpe.fhir_base_url.clone().or_else(|| fhir.base_url.clone());
-        if fhir_base_url.is_none() {
-            let example = "https://dsf.hospital.example.org/fhir";
-            reader.missing::<Url>("bpe", "fhir-base-url", example);
-        }
-        let fhir_base_url = fhir_base_url?;
+        let fhir_base_url = bpe
+            .fhir_base_url
+            .clone()
+            .or_else(|| fhir.base_url.clone())?;
         if bpe.fhir_base_url.is_some() {
             without_slash(reader, "bpe", "fhir-base-url", &fhir_base_url);
         }
@@ -131,6 +126,14 @@ impl BpeRole {
             fhir_base_url,
             client,
         })
+    }
+}
+
+/// Every role knows the own FHIR role; the BPE role may know it under another address.
+fn need_base_url(reader: &mut Reader<'_>, needs: Needs) {
+    let example = "https://dsf.hospital.example.org/fhir";
+    if needs.fhir || needs.bpe && !reader.has("bpe", "fhir-base-url") {
+        reader.need("fhir", "base-url", example);
     }
 }
 

@@ -36,27 +36,26 @@ Relative paths are relative to the file they stand in. A secret key `name` may b
 pub fn example() -> String {
     let mut text = EXAMPLE_HEAD.to_owned();
     for section in keys::sections() {
-        text.push('\n');
-        comment(&mut text, section.about);
-        line(&mut text, &format!("[{}]", section.name));
-        for key in section.keys {
-            comment(&mut text, key.doc);
-            let hash = if key.presence == Presence::Required {
-                ""
-            } else {
-                "# "
-            };
-            line(&mut text, &format!("{hash}{} = {}", key.name, written(key)));
-        }
+        excerpt(&mut text, &format!("[{}]", section.name), section, "");
     }
-    text.push('\n');
-    comment(&mut text, RoleRule::SECTION.about);
-    line(&mut text, "# [[role]]");
-    for key in RoleRule::SECTION.keys {
-        comment(&mut text, key.doc);
-        line(&mut text, &format!("# {} = {}", key.name, written(key)));
-    }
+    excerpt(&mut text, "# [[role]]", &RoleRule::SECTION, "# ");
     text
+}
+
+/// One section of the example; `hash` goes before keys that must be set.
+fn excerpt(text: &mut String, title: &str, section: &Section, hash: &str) {
+    text.push('\n');
+    comment(text, section.about);
+    line(text, title);
+    for key in section.keys {
+        let hash = match key.presence {
+            Presence::Required | Presence::ByRole => hash,
+            Presence::Optional | Presence::Default => "# ",
+        };
+        text.push('\n');
+        comment(text, key.doc);
+        line(text, &format!("{hash}{} = {}", key.name, written(key)));
+    }
 }
 
 /// The text of `docs/configuration.md`.
@@ -121,6 +120,12 @@ fn chapter(text: &mut String, title: &str, section: &Section) {
 fn presence(key: &Key, quote: &str) -> String {
     match key.presence {
         Presence::Required => format!("required; example: {quote}{}{quote}", written(key)),
+        Presence::ByRole => {
+            format!(
+                "required for the role; example: {quote}{}{quote}",
+                written(key)
+            )
+        }
         Presence::Optional => format!("optional; example: {quote}{}{quote}", written(key)),
         Presence::Default => format!("default:  {quote}{}{quote}", written(key)),
     }

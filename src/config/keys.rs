@@ -42,7 +42,7 @@ section! {
     Fhir "fhir" {
         /// Address under which partners and the own BPE reach the FHIR role, as in the
         /// organisation's Endpoint resource; ends without a slash.
-        base_url "base-url": optional Url = "https://dsf.hospital.example.org/fhir",
+        base_url "base-url": by_role Url = "https://dsf.hospital.example.org/fhir",
         /// Address and port to listen on.
         listen "listen": default SocketAddr = "0.0.0.0:8443",
         /// Bundle (XML or JSON) with the own organisation and the allow list, loaded at start.
@@ -122,11 +122,8 @@ section! {
 section! {
     /// PostgreSQL. Without a url, dsf starts and owns a private cluster in data-dir.
     Database "database" {
-        /// Address of an external database.
-        url "url": optional Secret = "postgresql://dsf:password@db.example.org/dsf?sslmode=require",
-        /// Certificate authorities of the external database (PEM); the operating system's when
-        /// not set.
-        server_cas "server-cas": optional InputFile = "database-ca.crt",
+        /// Address of an external database; sslrootcert=FILE names its certificate authorities.
+        url "url": optional Secret = "postgresql://dsf:password@db.example.org/dsf?sslmode=verify-full",
         /// Folder of the private cluster; two processes need a folder each.
         data_dir "data-dir": default Directory = "data",
         /// Folder with PostgreSQL's programs (initdb, postgres) for the private cluster; looked

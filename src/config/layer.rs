@@ -70,11 +70,7 @@ impl Layers {
         let merged = figment
             .data()
             .map_err(|error| unreadable(sources, &error))?;
-        let tables = merged
-            .into_iter()
-            .flat_map(|(_, tables)| tables)
-            .flat_map(expanded)
-            .collect();
+        let tables = merged.into_values().flatten().flat_map(expanded).collect();
         Ok(Self {
             figment,
             tables,

@@ -18,6 +18,8 @@ mod problem;
 mod reader;
 mod role;
 mod suggest;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::path::PathBuf;

@@ -31,6 +31,10 @@ impl<'a> Reader<'a> {
         self.layers.mentions(table)
     }
 
+    pub(super) fn has(&self, table: &str, key: &str) -> bool {
+        self.layers.value(table, key).is_some()
+    }
+
     /// The names of the `[[role]]` tables.
     pub(super) fn role_tables(&self) -> Vec<String> {
         (0..)
@@ -47,7 +51,7 @@ impl<'a> Reader<'a> {
     ) -> Option<T> {
         let value = self.optional(table, key, example)?;
         if value.is_none() {
-            self.missing::<T>(table, key, example);
+            self.missing(table, key, example);
         }
         value
     }
@@ -94,8 +98,24 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes that `table.key` must be set.
-    pub(super) fn missing<T: Setting>(&mut self, table: &str, key: &str, example: &str) {
+    /// As `optional`; whether it may be absent shows when the roles are known.
+    pub(super) fn by_role<T: Setting>(
+        &mut self,
+        table: &str,
+        key: &str,
+        example: &str,
+    ) -> Option<Option<T>> {
+        self.optional(table, key, example)
+    }
+
+    /// Notes a missing `table.key` that a role needs.
+    pub(super) fn need(&mut self, table: &str, key: &str, example: &str) {
+        if !self.has(table, key) {
+            self.missing(table, key, example);
+        }
+    }
+
+    fn missing(&mut self, table: &str, key: &str, example: &str) {
         let path = format!("{table}.{key}");
         let variable = variable_of_key(&path);
         self.problems.push(Problem {

@@ -31,6 +31,8 @@ pub enum Presence {
     /// Must be set as soon as the section is used.
     Required,
     Optional,
+    /// Must be set for a role, which `check` knows; may be absent otherwise.
+    ByRole,
     /// Has a value without being set.
     Default,
 }
@@ -41,6 +43,7 @@ impl Presence {
         match word.as_bytes() {
             b"required" => Self::Required,
             b"default" => Self::Default,
+            b"by_role" => Self::ByRole,
             _ => Self::Optional,
         }
     }
@@ -58,7 +61,8 @@ impl Presence {
 /// }
 /// ```
 ///
-/// `required T` and `default T` become a field of type `T`, `optional T` one of `Option<T>`.
+/// `required T` and `default T` become a field of type `T`, `optional T` and `by_role T` one of
+/// `Option<T>`.
 macro_rules! section {
     (
         $(#[doc = $about:literal])+
@@ -106,6 +110,7 @@ macro_rules! section {
 
 macro_rules! field {
     (optional $value:ty) => { Option<$value> };
+    (by_role $value:ty) => { Option<$value> };
     ($presence:ident $value:ty) => { $value };
 }
 
