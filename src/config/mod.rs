@@ -29,7 +29,7 @@ pub use layer::Origin;
 pub use problem::{Problem, Problems};
 pub use role::{RoleGrant, RoleRule};
 pub use section::{Key, Presence, Section};
-pub use value::{ByteSize, ClientCertificate, Directory, InputFile, Setting, Shape};
+pub use value::{Authorities, ByteSize, ClientCertificate, Directory, InputFile, Setting, Shape};
 
 use layer::Layers;
 use reader::Reader;
