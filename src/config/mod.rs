@@ -17,6 +17,7 @@ mod layer;
 mod problem;
 mod reader;
 mod role;
+mod settings;
 mod suggest;
 #[cfg(test)]
 mod tests;
