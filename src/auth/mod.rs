@@ -9,6 +9,8 @@ pub mod identify;
 pub mod identity;
 pub mod right;
 pub mod roles;
+#[cfg(test)]
+mod tests;
 
 pub use certificate::Certificate;
 pub use identify::{Allowed, Refusal, identify};

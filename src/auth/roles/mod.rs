@@ -5,6 +5,8 @@
 //! never makes a right wider; only a file that is no YAML at all is an error.
 
 mod check;
+#[cfg(test)]
+mod tests;
 mod yaml;
 
 use std::collections::HashSet;
