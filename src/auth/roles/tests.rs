@@ -77,7 +77,7 @@ fn every_shape_of_dsf_role_grants_what_it_says_and_no_more() {
             1,
         ),
         ("    dsf-role: [READ: Task, DELETE: [1]]", vec![], 2),
-        ("    dsf-role:\n      READ: [Task]", vec![], 0),
+        ("    dsf-role:\n      READ: [Task]", vec![], 1),
         ("    dsf-role: [' READ']", vec![], 1),
         ("    colour: blue", vec![], 1),
     ];

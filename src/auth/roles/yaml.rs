@@ -56,6 +56,12 @@ fn read_property(rule: &mut RuleText, key: &str, value: &Yaml<'_>, warnings: &mu
         "token-group" => rule.token_groups = strings(value),
         "practitioner-role" => rule.practitioner_roles = strings(value),
         "dsf-role" => {
+            if value.is_mapping() {
+                let name = &rule.name;
+                warnings.push(format!(
+                    "role rule '{name}': dsf-role is a map, no list, ignored"
+                ));
+            }
             for entry in one_or_many(value) {
                 match grant(entry) {
                     Some(grant) => rule.dsf_roles.push(grant),
