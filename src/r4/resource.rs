@@ -86,6 +86,27 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// An empty resource of this type.
+    #[must_use]
+    pub fn of_type(type_name: &str) -> Self {
+        let mut members = Map::new();
+        members.insert(
+            "resourceType".to_owned(),
+            Value::String(type_name.to_owned()),
+        );
+        Self {
+            type_name: type_name.to_owned(),
+            members,
+        }
+    }
+
+    /// The same with one more member, or another value for it.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
     /// Wraps an object that carries a `resourceType`; `None` when it does not.
     #[must_use]
     pub fn from_members(members: Map<String, Value>) -> Option<Self> {
@@ -142,7 +163,11 @@ impl Resource {
 
     /// The items of a top-level list; empty when the member is absent.
     pub fn list(&self, name: &str) -> impl Iterator<Item = &Value> {
-        self.members.get(name).and_then(Value::as_array).into_iter().flatten()
+        self.members
+            .get(name)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
     }
 
     #[must_use]
@@ -197,11 +222,19 @@ impl Resource {
         meta.shift_remove("lastUpdated");
         let mut stamped = Map::new();
         stamped.insert("versionId".to_owned(), Value::String(version.to_string()));
-        stamped.insert("lastUpdated".to_owned(), Value::String(last_updated.to_owned()));
+        stamped.insert(
+            "lastUpdated".to_owned(),
+            Value::String(last_updated.to_owned()),
+        );
         stamped.extend(meta);
-        self.members.insert("resourceType".to_owned(), Value::String(self.type_name.clone()));
-        self.members.insert("id".to_owned(), Value::String(id.to_owned()));
-        self.members.insert("meta".to_owned(), Value::Object(stamped));
+        self.members.insert(
+            "resourceType".to_owned(),
+            Value::String(self.type_name.clone()),
+        );
+        self.members
+            .insert("id".to_owned(), Value::String(id.to_owned()));
+        self.members
+            .insert("meta".to_owned(), Value::Object(stamped));
         for (name, value) in old {
             if name != "resourceType" && name != "id" {
                 self.members.insert(name, value);
