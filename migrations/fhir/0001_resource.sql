@@ -88,12 +88,14 @@ CREATE TABLE initial_data (
     digest text NOT NULL
 );
 
+-- The next functions also fill what the search adds to `resource`: tokens and terms.
+
 -- Stores version 1. NULL: the directory is no longer the one the caller decided by.
 -- Another id than the given one: the resource that this idempotency key made before.
 CREATE FUNCTION insert_resource(
     p_generation bigint, p_id uuid, p_type smallint, p_at timestamptz, p_document text,
     p_access text[], p_context uuid, p_keys text[], p_content uuid, p_content_size bigint,
-    p_owner text, p_key text
+    p_tokens text[], p_terms jsonb, p_owner text, p_key text
 ) RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
     v_earlier uuid;
@@ -110,8 +112,10 @@ BEGIN
             RETURN v_earlier;
         END IF;
     END IF;
-    INSERT INTO resource (id, type, version, last_updated, document, access, context, keys, content, content_size)
-        VALUES (p_id, p_type, 1, p_at, p_document, p_access, p_context, p_keys, p_content, p_content_size);
+    INSERT INTO resource (id, type, version, last_updated, document, access, context, keys,
+            content, content_size, tokens, terms)
+        VALUES (p_id, p_type, 1, p_at, p_document, p_access, p_context, p_keys,
+            p_content, p_content_size, p_tokens, p_terms);
     INSERT INTO event (resource, type, version, kind, at) VALUES (p_id, p_type, 1, 1, p_at);
     RETURN p_id;
 END $$;
@@ -120,7 +124,8 @@ END $$;
 -- directory has changed.
 CREATE FUNCTION update_resource(
     p_generation bigint, p_id uuid, p_version bigint, p_at timestamptz, p_document text,
-    p_access text[], p_context uuid, p_keys text[], p_content uuid, p_content_size bigint
+    p_access text[], p_context uuid, p_keys text[], p_content uuid, p_content_size bigint,
+    p_tokens text[], p_terms jsonb
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_type smallint;
@@ -138,7 +143,7 @@ BEGIN
         FROM resource WHERE id = p_id;
     UPDATE resource SET version = p_version + 1, last_updated = p_at, document = p_document,
             access = p_access, context = p_context, keys = p_keys, content = p_content,
-            content_size = p_content_size
+            content_size = p_content_size, tokens = p_tokens, terms = p_terms
         WHERE id = p_id RETURNING type INTO v_type;
     INSERT INTO event (resource, type, version, kind, at)
         VALUES (p_id, v_type, p_version + 1, 2, p_at);

@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::auth::{Coding, Member};
+use crate::auth::{Allowed, Coding, Member};
 use crate::fhir::authorize::Membership;
-use crate::fhir::reference::Kind;
 use crate::r4::dsf::{extension, sid};
+use crate::r4::reference::Target;
 use crate::r4::{Canonical, Node, Resource, ResourceType};
 use crate::store::fhir::directory as rows;
 use crate::store::{self, AsyncPgConnection};
@@ -156,8 +156,8 @@ impl Directory {
     }
 
     fn target(&self, element: &serde_json::Value) -> Option<Uuid> {
-        match Kind::of_text(element.text("reference")?, &self.base_url) {
-            Kind::Internal(target) => Uuid::parse_str(target.id).ok(),
+        match Target::of_url(element.text("reference")?, &self.base_url) {
+            Target::Internal(literal) => Uuid::parse_str(literal.id).ok(),
             _ => None,
         }
     }
@@ -222,6 +222,26 @@ impl Directory {
             id: Some(organization.id.to_string()),
             endpoint: endpoint.and_then(|endpoint| endpoint.identifier.clone()),
         })
+    }
+
+    /// What the allow list says of a certificate (auth-config §2.2).
+    #[must_use]
+    pub fn allowed(&self, thumbprint: &str, own: &str) -> Allowed {
+        let has = |thumbprints: &[String]| thumbprints.iter().any(|one| one == thumbprint);
+        let listed = self.organizations().filter(|o| o.active && has(&o.thumbprints));
+        let member = |organization: &Organization| {
+            let tagged = self.endpoints().find(|e| e.active && has(&e.thumbprints));
+            let only = match organization.endpoints.as_slice() {
+                [id] => self.endpoint_by_id(*id),
+                _ => None,
+            };
+            Some(Member {
+                identifier: organization.identifier.clone()?,
+                id: Some(organization.id.to_string()),
+                endpoint: tagged.or(only).and_then(|endpoint| endpoint.identifier.clone()),
+            })
+        };
+        Allowed { listed: listed.filter_map(member).collect(), local: self.local(own) }
     }
 
     #[must_use]

@@ -1,6 +1,8 @@
 //! Conditions: `If-None-Exist`, conditional update and delete (fhir-api §4.3, §4.5, §4.7).
 
-use super::find::{self, Hit};
+use uuid::Uuid;
+
+use super::find;
 use super::ground::Ground;
 use super::stop::Stop;
 use crate::fhir::fault::Fault;
@@ -54,7 +56,7 @@ impl Condition {
 /// What a condition found.
 pub(crate) enum Match {
     None,
-    One(Hit),
+    One(Uuid),
     Several,
 }
 
@@ -73,10 +75,9 @@ impl Ground<'_> {
             let s = if problems.len() == 1 { "" } else { "s" };
             bad(format!(", unsupported query parameter{s} {}", problems.join("; ")))
         })?;
-        let mut hits = find::hits(self.conn()?, kind, &pairs, None).await?;
-        Ok(match hits.len() {
-            0 => Match::None,
-            1 => Match::One(hits.remove(0)),
+        Ok(match find::ids(self.conn()?, kind, &pairs).await?.as_slice() {
+            [] => Match::None,
+            [id] => Match::One(*id),
             _ => Match::Several,
         })
     }

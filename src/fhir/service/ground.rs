@@ -125,9 +125,9 @@ impl Ground<'_> {
         let canonical =
             version.map_or_else(|| system.to_owned(), |version| format!("{system}|{version}"));
         let kind = ResourceType::CodeSystem;
-        let hits = find::hits(self.conn()?, kind, &[("url", &canonical)], None).await?;
-        for hit in hits {
-            let row = rows::current(self.conn()?, kind, hit.id).await?;
+        let ids = find::ids(self.conn()?, kind, &[("url", &canonical)]).await?;
+        for id in ids {
+            let row = rows::current(self.conn()?, kind, id).await?;
             let known = row.and_then(|row| parsed(&row.document)).is_some_and(|system| {
                 system.list("concept").any(|concept| concept.text("code") == Some(code))
             });
@@ -188,8 +188,7 @@ impl Ground<'_> {
             return Ok(self.directory.identified(kind, system, value));
         }
         let token = format!("{system}|{value}");
-        let hits = find::hits(self.conn()?, kind, &[("identifier", &token)], None).await?;
-        Ok(hits.into_iter().map(|hit| hit.id).collect())
+        find::ids(self.conn()?, kind, &[("identifier", &token)]).await
     }
 }
 

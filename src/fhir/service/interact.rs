@@ -3,13 +3,12 @@
 use uuid::Uuid;
 
 use super::condition::{Condition, Match};
-use super::find::Hit;
 use super::ground::{Ground, parsed};
 use super::stop::Stop;
 use super::stored::{Stored, gone};
 use super::write::Incoming;
 use super::{Peer, Service};
-use crate::fhir::authorize::{self, Operation, Request};
+use crate::fhir::authorize::{self, Decision, Operation, Request};
 use crate::fhir::fault::Fault;
 use crate::r4::ResourceType;
 use crate::store::fhir::resource::{self as rows, Idempotency};
@@ -20,7 +19,7 @@ use crate::store::fhir::Row;
 pub enum Created {
     New(Stored),
     /// The condition found this one.
-    Existing(Hit),
+    Existing(Stored),
 }
 
 /// How a conditional update ended.
@@ -42,6 +41,19 @@ impl Service {
         let id = Uuid::new_v4();
         self.attempt(peer, async |ground| {
             ground.create(id, incoming, condition, key).await
+        })
+        .await
+    }
+
+    /// What identity, operation and type alone decide, before a body is read.
+    pub async fn admit(
+        &self,
+        peer: &Peer,
+        operation: Operation,
+        kind: ResourceType,
+    ) -> Result<Decision, Fault> {
+        self.attempt(peer, async |ground| {
+            Ok(authorize::admit(&ground.identity, operation, kind))
         })
         .await
     }
@@ -98,9 +110,9 @@ impl Service {
             let bad = |more| Fault::bad_request(format!("Bad request '?{text}'{more}"));
             match ground.matching(kind, condition, bad).await? {
                 Match::None => Ok(None),
-                Match::One(hit) => {
-                    ground.delete(kind, hit.id).await?;
-                    Ok(Some(hit.id))
+                Match::One(id) => {
+                    ground.delete(kind, id).await?;
+                    Ok(Some(id))
                 }
                 Match::Several => Err(several(kind, text).into()),
             }
@@ -141,7 +153,7 @@ impl Ground<'_> {
         let new = self.prepare_create(incoming).await?;
         if let Some(condition) = condition {
             if let Some(hit) = self.existing(incoming.kind, condition).await? {
-                return Ok(Created::Existing(hit));
+                return Ok(Created::Existing(Stored::of(&hit)?));
             }
         }
         let once = key.map(|key| Idempotency {
@@ -156,13 +168,13 @@ impl Ground<'_> {
         &mut self,
         kind: ResourceType,
         condition: &Condition,
-    ) -> Result<Option<Hit>, Stop> {
+    ) -> Result<Option<Row>, Stop> {
         let text = &condition.text;
         let bad =
             |more| Fault::bad_request(format!("Bad If-None-Exist header value '{text}'{more}"));
         match self.matching(kind, condition, bad).await? {
             Match::None => Ok(None),
-            Match::One(hit) => Ok(Some(hit)),
+            Match::One(id) => Ok(rows::current(self.conn()?, kind, id).await?),
             Match::Several => Err(several(kind, text).into()),
         }
     }
@@ -246,14 +258,14 @@ impl Ground<'_> {
                 let new = self.prepare_create(incoming).await?;
                 Ok(Updated::Created(self.insert(new_id, incoming, new, None).await?))
             }
-            Match::One(hit) => {
+            Match::One(id) => {
                 let plain = body_id.map(|id| id.rsplit('/').next().unwrap_or(id));
-                if plain.is_some_and(|id| !id.eq_ignore_ascii_case(&hit.id.to_string())) {
+                if plain.is_some_and(|body| !body.eq_ignore_ascii_case(&id.to_string())) {
                     let body = body_id.unwrap_or_default();
-                    let text = format!("Bad request Id {body} does not match db Id {}", hit.id);
+                    let text = format!("Bad request Id {body} does not match db Id {id}");
                     return Err(Fault::bad_request(text).into());
                 }
-                let old = self.base(kind, hit.id).await?;
+                let old = self.base(kind, id).await?;
                 Ok(Updated::Replaced(self.replace(&old, incoming, if_match).await?))
             }
             Match::Several => Err(several(kind, text).into()),

@@ -29,6 +29,7 @@ use tokio::sync::Notify;
 use crate::auth::{self, Identity, Roles};
 use crate::fhir::directory::Directory;
 use crate::fhir::fault::Fault;
+use crate::fhir::search::Totals;
 use crate::fhir::settings::Settings;
 use crate::kernel::Clock;
 use crate::net::http::Client;
@@ -40,10 +41,10 @@ pub use condition::Condition;
 pub use history::{Entry as HistoryEntry, History, Scope};
 pub use interact::{Created, Updated};
 pub use search::Found;
-pub use stored::{Stored, http_date, instant};
+pub use stored::{Stored, http_date};
 
 pub(crate) use ground::Ground;
-pub(crate) use refer::Holder;
+pub(crate) use refer::{Checks, Holder, Leniency};
 pub(crate) use stop::Stop;
 pub(crate) use stored::gone;
 pub(crate) use write::Incoming;
@@ -67,6 +68,7 @@ pub struct Service {
     roles: Roles,
     remote: Client,
     directory: ArcSwap<Directory>,
+    totals: Totals,
     /// Something was written here; [`Service::announce`] tells the other nodes.
     written: Notify,
 }
@@ -92,6 +94,7 @@ impl Service {
             roles,
             remote,
             directory: ArcSwap::from_pointee(directory),
+            totals: Totals::default(),
             written: Notify::new(),
         })
     }
@@ -104,6 +107,10 @@ impl Service {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.totals
     }
 
     #[must_use]
@@ -119,6 +126,18 @@ impl Service {
                 self.identify_certificate(certificate, directory)
             }
         }
+    }
+
+    fn identify_certificate(
+        &self,
+        certificate: &auth::Certificate,
+        directory: &Directory,
+    ) -> Result<Identity, Fault> {
+        let allowed = directory.allowed(&certificate.thumbprint, &self.settings.organization);
+        auth::identify(certificate, &allowed, &self.roles, self.now()).map_err(|refusal| {
+            tracing::info!(%refusal, "nobody is admitted");
+            Fault::unauthenticated()
+        })
     }
 
     /// Who this is, on a directory that is proven to be the newest.

@@ -8,8 +8,9 @@ use super::ground::Ground;
 use super::stop::{RemoteTarget, Stop};
 use crate::fhir::directory::KINDS;
 use crate::fhir::fault::Fault;
-use crate::fhir::reference::{self, Carrier, Found, Kind, Literal};
-use crate::r4::{Resource, ResourceType};
+use crate::fhir::reference;
+use crate::r4::reference::{Carrier, Found, Literal, Target, references};
+use crate::r4::{Identifier, Resource, ResourceType};
 use crate::store::fhir::resource as rows;
 
 /// How messages name the resource that holds a reference.
@@ -28,6 +29,15 @@ impl Holder {
         let index = self.index.map(|i| format!(" at bundle index {i}")).unwrap_or_default();
         format!(" at {place} in resource of type {kind} with id {id}{index}")
     }
+}
+
+/// When the targets of literal references are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checks {
+    /// Together with the resolution of logical references.
+    Now,
+    /// Later, by [`Ground::check_references`]: entries of a transaction refer to each other.
+    Later,
 }
 
 /// Which checks an update of a Task spares (§7.4 exceptions).
@@ -53,20 +63,27 @@ impl Leniency {
 }
 
 impl Ground<'_> {
-    /// Resolves and checks; the resource gets the literal targets of its logical references.
+    /// Resolves, and checks now or later; the resource gets the literal targets of its logical
+    /// references.
     pub async fn settle_references(
         &mut self,
-        kind: ResourceType,
         resource: &mut Resource,
         holder: &Holder,
         leniency: Leniency,
+        checks: Checks,
     ) -> Result<(), Stop> {
-        let found = reference::references(resource);
+        let Some(kind) = resource.resource_type() else { return Ok(()) };
+        // A copy, because what was found is looked at while the resource waits to be changed.
+        let copy = resource.clone();
+        let found = references(&copy);
         let mut targets = Vec::with_capacity(found.len());
         let mut remote = Vec::new();
         for one in &found {
-            let at = holder.place(kind, &one.place);
-            targets.push(self.settle(one, &at, leniency, &mut remote).await?);
+            let at = holder.place(kind, one.location.text);
+            targets.push(self.resolve(one, &at, leniency).await?);
+            if checks == Checks::Now {
+                self.check(one, &at, leniency, &mut remote).await?;
+            }
         }
         if !remote.is_empty() {
             return Err(Stop::Remote(remote));
@@ -77,55 +94,40 @@ impl Ground<'_> {
         Ok(())
     }
 
-    /// The literal that a logical reference gets; `None` for everything that stays as it is.
-    async fn settle(
+    /// What [`Checks::Later`] left to do, once everything is written.
+    pub async fn check_references(
         &mut self,
-        found: &Found,
-        at: &str,
+        resource: &Resource,
+        holder: &Holder,
         leniency: Leniency,
-        remote: &mut Vec<RemoteTarget>,
-    ) -> Result<Option<String>, Stop> {
-        let base_url = self.base_url().to_owned();
-        let kind = Kind::of(found.location.carrier, &found.element, &base_url);
-        if let Kind::Logical { type_name, system, value } = kind {
-            return self.resolve(found, (type_name, system, value), at, leniency).await;
+    ) -> Result<(), Stop> {
+        let Some(kind) = resource.resource_type() else { return Ok(()) };
+        let mut remote = Vec::new();
+        for one in &references(resource) {
+            let at = holder.place(kind, one.location.text);
+            self.check(one, &at, leniency, &mut remote).await?;
         }
-        if leniency == Leniency::All {
-            return Ok(None);
-        }
-        match kind {
-            Kind::Internal(target) => self.check_internal(found, target, at).await?,
-            Kind::External { base, .. } => {
-                let spared = leniency == Leniency::RemoteInputs && found.place == "Task.input.valueReference";
-                let text = literal_text(found);
-                if !spared && self.directory.knows_server(base) && !self.verified.contains(text) {
-                    remote.push(RemoteTarget {
-                        reference: text.to_owned(),
-                        base: base.to_owned(),
-                        place: at.to_owned(),
-                    });
-                }
-            }
-            Kind::Canonical(canonical) => self.check_canonical(found, canonical, at).await?,
-            Kind::Unknown if found.location.carrier != Carrier::Reference => {}
-            _ => return Err(Fault::reference(format!("Unknown reference{at}")).into()),
-        }
-        Ok(None)
+        if remote.is_empty() { Ok(()) } else { Err(Stop::Remote(remote)) }
     }
 
+    /// The literal that a logical reference gets; `None` for everything that stays as it is.
     async fn resolve(
         &mut self,
-        found: &Found,
-        (type_name, system, value): (&str, &str, &str),
+        found: &Found<'_>,
         at: &str,
         leniency: Leniency,
     ) -> Result<Option<String>, Stop> {
-        if !self.directory.checks(system) {
+        let base_url = self.base_url();
+        let target = reference::target(found.location.carrier, found.value, base_url);
+        let Target::Logical { type_name, identifier: Identifier { system, value } } = target else {
+            return Ok(None);
+        };
+        if !self.directory.checks(&system) {
             return Ok(None);
         }
         let kind = ResourceType::from_name(type_name).filter(|_| found.location.allows(type_name));
         let ids: Vec<Uuid> = match kind.filter(|kind| find::has_identifier(*kind)) {
-            Some(kind) => self.identified(kind, system, value).await?,
+            Some(kind) => self.identified(kind, &system, &value).await?,
             None => Vec::new(),
         };
         match ids.as_slice() {
@@ -138,19 +140,58 @@ impl Ground<'_> {
         }
     }
 
+    async fn check(
+        &mut self,
+        found: &Found<'_>,
+        at: &str,
+        leniency: Leniency,
+        remote: &mut Vec<RemoteTarget>,
+    ) -> Result<(), Stop> {
+        if leniency == Leniency::All {
+            return Ok(());
+        }
+        let location = found.location;
+        if location.carrier == Carrier::Canonical {
+            if location.is_checked {
+                self.check_canonical(location.text, reference::text(found), at).await?;
+            }
+            return Ok(());
+        }
+        let base_url = self.base_url().to_owned();
+        match reference::target(location.carrier, found.value, &base_url) {
+            Target::Internal(literal) => self.check_internal(found, literal, at).await,
+            Target::External { base, .. } => {
+                let is_input = location.text.starts_with("Task.input");
+                let spared = leniency == Leniency::RemoteInputs && is_input;
+                let reference = reference::text(found).to_owned();
+                let verified = self.verified.contains(&reference);
+                if !spared && !verified && self.directory.knows_server(base) {
+                    let (base, place) = (base.to_owned(), at.to_owned());
+                    remote.push(RemoteTarget { reference, base, place });
+                }
+                Ok(())
+            }
+            Target::Logical { .. } => Ok(()),
+            Target::Unknown if location.carrier == Carrier::Url => Ok(()),
+            _ => Err(Fault::reference(format!("Unknown reference{at}")).into()),
+        }
+    }
+
     async fn check_internal(
         &mut self,
-        found: &Found,
+        found: &Found<'_>,
         target: Literal<'_>,
         at: &str,
     ) -> Result<(), Stop> {
+        let not_supported = |more: &str| {
+            let text = format!("Reference target type of reference{at} not supported{more}");
+            Stop::from(Fault::reference(text))
+        };
         let Some(kind) = ResourceType::from_name(target.type_name) else {
-            let text = format!("Reference target type of reference{at} not supported by this implementation");
-            return Err(Fault::reference(text).into());
+            return Err(not_supported(" by this implementation"));
         };
         if !found.location.allows(target.type_name) {
-            let text = format!("Reference target type of reference{at} not supported");
-            return Err(Fault::reference(text).into());
+            return Err(not_supported(""));
         }
         let exists = match Uuid::parse_str(target.id) {
             Ok(id) => self.exists(kind, id, target.version).await?,
@@ -159,8 +200,8 @@ impl Ground<'_> {
         if exists {
             return Ok(());
         }
-        let text = format!("Reference target {} of reference{at} not found", literal_text(found));
-        Err(Fault::reference(text).into())
+        let text = reference::text(found);
+        Err(Fault::reference(format!("Reference target {text} of reference{at} not found")).into())
     }
 
     async fn exists(
@@ -186,33 +227,23 @@ impl Ground<'_> {
         }
     }
 
-    /// Only processes and questionnaires are checked (§7.2).
+    /// A process or questionnaire must be there exactly once (§7.2).
     async fn check_canonical(
         &mut self,
-        found: &Found,
+        place: &str,
         canonical: &str,
         at: &str,
     ) -> Result<(), Stop> {
-        let count = match found.place.as_str() {
-            "Task.instantiatesCanonical" => self.directory.processes_named(canonical),
-            "QuestionnaireResponse.questionnaire" => {
-                let kind = ResourceType::Questionnaire;
-                find::hits(self.conn()?, kind, &[("url", canonical)], None).await?.len()
-            }
-            _ => 1,
+        let count = if place == "Task.instantiatesCanonical" {
+            self.directory.processes_named(canonical)
+        } else {
+            let kind = ResourceType::Questionnaire;
+            find::ids(self.conn()?, kind, &[("url", canonical)]).await?.len()
         };
         if count == 1 {
             return Ok(());
         }
-        Err(Fault::reference(format!("Reference target {canonical} of reference{at} not found"))
-            .into())
+        let text = format!("Reference target {canonical} of reference{at} not found");
+        Err(Fault::reference(text).into())
     }
-}
-
-fn literal_text(found: &Found) -> &str {
-    let name = match found.location.carrier {
-        Carrier::Reference => "reference",
-        _ => "url",
-    };
-    found.element.get(name).and_then(serde_json::Value::as_str).unwrap_or_default()
 }

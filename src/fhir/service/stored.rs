@@ -77,9 +77,3 @@ pub(crate) fn gone(row: &Row, deleted: Timestamp, base_url: &str) -> Fault {
 pub fn http_date(at: Timestamp) -> String {
     at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
-
-/// A time as `meta.lastUpdated` and Bundles show it: milliseconds, UTC.
-#[must_use]
-pub fn instant(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-}

@@ -6,13 +6,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::ground::{Ground, parsed};
-use super::refer::{Holder, Leniency};
+use super::refer::{Checks, Holder, Leniency};
 use super::stop::Stop;
-use super::stored::{Stored, gone, instant};
+use super::stored::{Stored, gone};
 use crate::fhir::authorize::{Request, access_keys, unique_keys};
 use crate::fhir::directory::{Directory, KINDS};
 use crate::fhir::fault::Fault;
-use crate::fhir::{profile, reference, validate};
+use crate::fhir::{profile, reference, search, validate};
+use crate::r4::datetime::format_instant;
 use crate::r4::{Resource, ResourceType};
 use crate::store::fhir::resource::{self as rows, Idempotency, Inserted};
 use crate::store::fhir::{Content, NewRow, Row, binary, unique};
@@ -25,6 +26,7 @@ pub(crate) struct Incoming {
     /// Content of a Binary that was uploaded before.
     pub content: Option<Content>,
     pub holder: Holder,
+    pub checks: Checks,
 }
 
 impl Ground<'_> {
@@ -37,8 +39,8 @@ impl Ground<'_> {
         if let Some(outcome) = validate::errors(&new) {
             return Err(Fault::invalid(outcome).into());
         }
-        let holder = &incoming.holder;
-        self.settle_references(incoming.kind, &mut new, holder, Leniency::None).await?;
+        let Incoming { holder, checks, .. } = incoming;
+        self.settle_references(&mut new, holder, Leniency::None, *checks).await?;
         Ok(new)
     }
 
@@ -102,7 +104,8 @@ impl Ground<'_> {
         if let Some(expected) = if_match.filter(|expected| *expected != old.version) {
             return Err(Fault::version_mismatch(old.id, expected, old.version).into());
         }
-        self.settle_references(incoming.kind, &mut new, &incoming.holder, leniency).await?;
+        let Incoming { holder, checks, .. } = incoming;
+        self.settle_references(&mut new, holder, leniency, *checks).await?;
         let version = old.version + 1;
         let (row, full) = self.row(old.id, version, incoming, new).await?;
         let generation = self.directory.generation();
@@ -151,7 +154,7 @@ impl Ground<'_> {
             self.conn()?;
         }
         let at = self.service.now();
-        new.stamp(&id.to_string(), version, &instant(at));
+        new.stamp(&id.to_string(), version, &format_instant(at));
         let content = match incoming.content {
             Some(content) => Some(content),
             None => self.take_content(&mut new).await?,
@@ -167,6 +170,7 @@ impl Ground<'_> {
             context: context_of(&access),
             access,
             keys: (!keys.is_empty()).then_some(keys),
+            terms: search::terms(&new),
             content,
         };
         Ok((row, new))

@@ -2,11 +2,12 @@
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, SmallInt, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::search::IndexTerms;
 use super::tables::{directory, resource, version};
 use super::time::{from_sql, to_sql};
 use crate::r4::ResourceType;
@@ -17,7 +18,7 @@ diesel::define_sql_function! {
         generation: BigInt, id: diesel::sql_types::Uuid, kind: SmallInt, at: Timestamptz,
         document: Text, access: Array<Text>, context: Nullable<diesel::sql_types::Uuid>,
         keys: Nullable<Array<Text>>, content: Nullable<diesel::sql_types::Uuid>,
-        content_size: Nullable<BigInt>, owner: Nullable<Text>, key: Nullable<Text>
+        content_size: Nullable<BigInt>, tokens: Array<Text>, terms: Jsonb, owner: Nullable<Text>, key: Nullable<Text>
     ) -> Nullable<diesel::sql_types::Uuid>;
 }
 diesel::define_sql_function! {
@@ -25,7 +26,7 @@ diesel::define_sql_function! {
         generation: BigInt, id: diesel::sql_types::Uuid, version: BigInt, at: Timestamptz,
         document: Text, access: Array<Text>, context: Nullable<diesel::sql_types::Uuid>,
         keys: Nullable<Array<Text>>, content: Nullable<diesel::sql_types::Uuid>,
-        content_size: Nullable<BigInt>
+        content_size: Nullable<BigInt>, tokens: Array<Text>, terms: Jsonb
     ) -> Bool;
 }
 diesel::define_sql_function! {
@@ -66,6 +67,7 @@ pub struct NewRow {
     pub access: Vec<String>,
     pub context: Option<Uuid>,
     pub keys: Option<Vec<String>>,
+    pub terms: IndexTerms,
     pub content: Option<Content>,
 }
 
@@ -207,6 +209,8 @@ pub async fn insert(
         new.keys.as_ref(),
         new.content.map(|content| content.id),
         new.content.map(|content| content.size),
+        &new.terms.tokens,
+        serde_json::Value::Object(new.terms.values.clone()),
         once.map(|once| once.owner.as_str()),
         once.map(|once| once.key.as_str()),
     ))
@@ -238,6 +242,8 @@ pub async fn update(
         new.keys.as_ref(),
         new.content.map(|content| content.id),
         new.content.map(|content| content.size),
+        &new.terms.tokens,
+        serde_json::Value::Object(new.terms.values.clone()),
     ))
     .get_result(conn)
     .await?)
