@@ -1,3 +1,4 @@
 //! The FHIR role: the mailbox.
 
 pub mod authorize;
+pub mod search;

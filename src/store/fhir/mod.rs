@@ -1,1 +1,3 @@
-//! (to be written)
+//! SQL of the mailbox.
+
+pub mod search;
