@@ -239,6 +239,12 @@ impl Fault {
         self.status
     }
 
+    /// Nothing is there, and nothing more is said.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.status == 404 && self.outcome.is_none()
+    }
+
     #[must_use]
     pub fn is_denial(&self) -> bool {
         self.status == 403

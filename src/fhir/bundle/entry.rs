@@ -135,8 +135,12 @@ impl Ground<'_> {
             _ => return Ok(()),
         };
         let holder = Holder { id: Some(stored.id.to_string()), index: Some(command.index) };
-        let row = self.row_of(stored).await?;
-        self.check_references(&row, &holder, leniency).await
+        // As it is stored: what is shown lacks the literals beside identifiers.
+        let full = self.current(stored.kind, stored.id, None).await?;
+        match full {
+            Some(full) => self.check_references(&full, &holder, leniency).await,
+            None => Ok(()),
+        }
     }
 
     async fn put(

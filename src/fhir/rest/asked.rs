@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::media::{self, Format, Wanted};
 use crate::fhir::fault::Fault;
 use crate::fhir::search::Handling;
-use crate::fhir::service::{Peer, Stored};
+use crate::fhir::service::Stored;
 use crate::net::tls::PeerCertificate;
 
 /// What a write answers with (§2.5).
@@ -22,7 +22,6 @@ pub enum Return {
 /// See the module.
 #[derive(Debug)]
 pub struct Asked {
-    pub peer: Peer,
     pub pairs: Vec<(String, String)>,
     pub wanted: Wanted,
     pub prefer: Return,
@@ -30,11 +29,11 @@ pub struct Asked {
 }
 
 impl Asked {
-    pub fn of(request: &HttpRequest, peer: Peer) -> Result<Self, Fault> {
+    pub fn of(request: &HttpRequest) -> Result<Self, Fault> {
         let pairs = pairs(request);
         let wanted = media::wanted(request, &pairs)?;
         let (prefer, handling) = preferences(request);
-        Ok(Self { peer, pairs, wanted, prefer, handling })
+        Ok(Self { pairs, wanted, prefer, handling })
     }
 
     pub fn first(&self, name: &str) -> Option<&str> {

@@ -123,7 +123,7 @@ struct Call<'a> {
 
 impl Call<'_> {
     fn asked(&self) -> Result<asked::Asked, Fault> {
-        asked::Asked::of(self.request, self.peer.clone())
+        asked::Asked::of(self.request)
     }
 
     fn method(&self) -> &str {

@@ -147,7 +147,7 @@ impl Call<'_> {
         let id = uuid(kind, id)?;
         let mut incoming = self.incoming(kind, payload, Operation::Update).await?;
         if incoming.content.is_some() {
-            incoming.resource.set_id(&id.to_string());
+            incoming.resource = incoming.resource.with("id", id.to_string());
         }
         let if_match = asked::if_match(self.request);
         let stored = self.service.update(&self.peer, id, &incoming, if_match).await?;

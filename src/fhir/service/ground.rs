@@ -42,7 +42,7 @@ impl Ground<'_> {
 
     /// Asks the rules, answering what they need to know.
     pub async fn judge(&mut self, request: &Request<'_>) -> Result<Decision, Stop> {
-        let mut facts = Facts::default();
+        let mut facts = Facts::new(self.base_url());
         loop {
             match authorize::decide(&self.identity, request, &facts) {
                 Ok(decision) => return Ok(decision),
@@ -74,7 +74,7 @@ impl Ground<'_> {
         operation: Operation,
         kind: ResourceType,
     ) -> Result<AccessFilter, Stop> {
-        let mut facts = Facts::default();
+        let mut facts = Facts::new(self.base_url());
         loop {
             match authorize::access_filter(&self.identity, operation, kind, &facts) {
                 Ok(filter) => return Ok(filter),

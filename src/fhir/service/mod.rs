@@ -12,6 +12,7 @@ mod find;
 mod ground;
 mod history;
 mod interact;
+mod profiles;
 mod refer;
 mod remote;
 mod search;
@@ -34,19 +35,20 @@ use crate::fhir::settings::Settings;
 use crate::kernel::Clock;
 use crate::net::http::Client;
 use crate::store::fhir::{directory, event, sweep};
-use crate::store::{AsyncPgConnection, Store};
+use crate::store::{AsyncPgConnection, Statements, Store};
 
 pub use binary::{ContentReader, Upload};
 pub use condition::Condition;
+pub(crate) use condition::Match;
 pub use history::{Entry as HistoryEntry, History, Scope};
 pub use interact::{Created, Updated};
+pub use profiles::Profiles;
 pub use search::Found;
 pub use stored::{Stored, http_date};
 
 pub(crate) use ground::Ground;
 pub(crate) use refer::{Checks, Holder, Leniency};
 pub(crate) use stop::Stop;
-pub(crate) use stored::gone;
 pub(crate) use write::Incoming;
 
 /// How often work is begun again because the store moved on meanwhile.
@@ -69,6 +71,8 @@ pub struct Service {
     remote: Client,
     directory: ArcSwap<Directory>,
     totals: Totals,
+    profiles: profiles::Cache,
+    started: Timestamp,
     /// Something was written here; [`Service::announce`] tells the other nodes.
     written: Notify,
 }
@@ -88,6 +92,7 @@ impl Service {
             })
             .await?;
         Ok(Self {
+            started: clock.now(),
             store,
             settings,
             clock,
@@ -95,6 +100,7 @@ impl Service {
             remote,
             directory: ArcSwap::from_pointee(directory),
             totals: Totals::default(),
+            profiles: profiles::Cache::default(),
             written: Notify::new(),
         })
     }
@@ -111,6 +117,12 @@ impl Service {
 
     pub(crate) fn totals(&self) -> &Totals {
         &self.totals
+    }
+
+    /// When this process began to serve.
+    #[must_use]
+    pub fn started(&self) -> Timestamp {
+        self.started
     }
 
     #[must_use]
@@ -175,43 +187,43 @@ impl Service {
 
     /// Runs work that may need no connection at all; if it does, it is begun again within a
     /// transaction.
-    pub(crate) async fn attempt<T>(
+    pub(crate) async fn attempt<T: Send>(
         &self,
         peer: &Peer,
-        work: impl AsyncFn(&mut Ground<'_>) -> Result<T, Stop>,
+        work: impl Work<T>,
     ) -> Result<T, Fault> {
         self.settle(peer, Start::Unconnected, work).await
     }
 
     /// Runs work within a transaction.
-    pub(crate) async fn transact<T>(
+    pub(crate) async fn transact<T: Send>(
         &self,
         peer: &Peer,
-        work: impl AsyncFn(&mut Ground<'_>) -> Result<T, Stop>,
+        work: impl Work<T>,
     ) -> Result<T, Fault> {
         self.settle(peer, Start::Transaction, work).await
     }
 
     /// Runs statements that only read, each on its own.
-    pub(crate) async fn look<T>(
+    pub(crate) async fn look<T: Send>(
         &self,
         peer: &Peer,
-        work: impl AsyncFn(&mut Ground<'_>) -> Result<T, Stop>,
+        work: impl Work<T>,
     ) -> Result<T, Fault> {
         self.settle(peer, Start::Reading, work).await
     }
 
-    async fn settle<T>(
+    async fn settle<T: Send>(
         &self,
         peer: &Peer,
         start: Start,
-        work: impl AsyncFn(&mut Ground<'_>) -> Result<T, Stop>,
+        work: impl Work<T>,
     ) -> Result<T, Fault> {
         let mut start = start;
         let mut verified = HashSet::new();
         for _ in 0..ATTEMPTS {
             let outcome = match self.identify(peer, &self.directory.load()) {
-                Ok(identity) => self.once(identity, start, &verified, &work).await,
+                Ok(identity) => self.once(identity, start, &verified, work.clone()).await,
                 Err(fault) => Err(Stop::Fault(fault)),
             };
             match outcome {
@@ -234,39 +246,34 @@ impl Service {
         Err(Fault::busy("others kept changing what this request was judged by"))
     }
 
-    async fn once<T>(
+    async fn once<T: Send>(
         &self,
         identity: Identity,
         start: Start,
         verified: &HashSet<String>,
-        work: &impl AsyncFn(&mut Ground<'_>) -> Result<T, Stop>,
+        work: impl Work<T>,
     ) -> Result<T, Stop> {
-        let identity = Arc::new(identity);
-        let directory = self.directory.load_full();
-        let ground = |conn| Ground {
+        let origin = Origin {
             service: self,
-            identity: Arc::clone(&identity),
-            directory: Arc::clone(&directory),
-            conn,
+            identity: Arc::new(identity),
+            directory: self.directory.load_full(),
             verified,
-            changed: false,
-            wrote: false,
         };
         let (value, wrote, changed) = match start {
             Start::Unconnected => {
-                let mut ground = ground(None);
+                let mut ground = origin.ground(None);
                 (work(&mut ground).await?, ground.wrote, None)
             }
             Start::Reading => {
-                let read = async |conn: &mut AsyncPgConnection| {
-                    let mut ground = ground(Some(conn));
+                let read = async move |conn: &mut AsyncPgConnection| {
+                    let mut ground = origin.ground(Some(conn));
                     work(&mut ground).await
                 };
                 (self.store.read(read).await?, false, None)
             }
             Start::Transaction => {
-                let write = async |conn: &mut AsyncPgConnection| {
-                    let mut ground = ground(Some(conn));
+                let write = async move |conn: &mut AsyncPgConnection| {
+                    let mut ground = origin.ground(Some(conn));
                     let value = work(&mut ground).await?;
                     let changed = ground.finish().await?;
                     Ok::<_, Stop>((value, ground.wrote, changed))
@@ -302,6 +309,46 @@ impl Service {
     /// Removes what is past its time.
     pub async fn sweep(&self) -> Result<(), crate::store::Error> {
         self.store.read(async |conn: &mut AsyncPgConnection| sweep::run(conn).await).await
+    }
+}
+
+/// Work on a ground, which may be begun again: so it is cloned, and changes nothing but the store.
+pub(crate) trait Work<T>:
+    for<'r, 'g> AsyncFnOnce(&'r mut Ground<'g>) -> Result<T, Stop>
+    + for<'r, 'g> Statements<&'r mut Ground<'g>, Result<T, Stop>, Fut: Send>
+    + Clone
+    + Send
+{
+}
+
+impl<T, F> Work<T> for F where
+    F: for<'r, 'g> AsyncFnOnce(&'r mut Ground<'g>) -> Result<T, Stop>
+        + for<'r, 'g> Statements<&'r mut Ground<'g>, Result<T, Stop>, Fut: Send>
+        + Clone
+        + Send
+{
+}
+
+/// What the grounds of one attempt have in common.
+#[derive(Clone)]
+struct Origin<'a> {
+    service: &'a Service,
+    identity: Arc<Identity>,
+    directory: Arc<Directory>,
+    verified: &'a HashSet<String>,
+}
+
+impl Origin<'_> {
+    fn ground<'g>(&'g self, conn: Option<&'g mut AsyncPgConnection>) -> Ground<'g> {
+        Ground {
+            service: self.service,
+            identity: Arc::clone(&self.identity),
+            directory: Arc::clone(&self.directory),
+            conn,
+            verified: self.verified,
+            changed: false,
+            wrote: false,
+        }
     }
 }
 

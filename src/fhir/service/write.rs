@@ -143,7 +143,7 @@ impl Ground<'_> {
         mut new: Resource,
     ) -> Result<(NewRow, Resource), Stop> {
         let kind = incoming.kind;
-        let keys = unique_keys(&new);
+        let keys = unique_keys(&new, self.base_url());
         if !keys.is_empty() {
             let conn = self.conn()?;
             unique::lock(conn, kind).await?;

@@ -1,7 +1,7 @@
 //! Versions of one resource, of a type or of everything, oldest first.
 
 use diesel::pg::{Pg, data_types::PgTimestamp};
-use diesel::prelude::*;
+use diesel::QueryableByName;
 use diesel::sql_types::{
     Array, BigInt, Bool, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
 };
@@ -105,7 +105,7 @@ pub async fn run(conn: &mut AsyncPgConnection, query: &Query) -> Result<(i64, Ve
         };
     }
     let rows: Vec<Row> = statement.load(conn).await?;
-    let total = rows.first().map_or(0, |row| row.total);
+    let total = rows.as_slice().first().map_or(0, |row| row.total);
     Ok((total, rows.into_iter().filter_map(line).collect()))
 }
 

@@ -10,7 +10,9 @@ pub mod directory;
 pub mod event;
 pub mod history;
 pub mod initial;
+pub mod profile;
 pub mod resource;
+pub mod search;
 pub mod sweep;
 pub mod time;
 pub mod unique;
@@ -36,9 +38,10 @@ pub(super) mod tables {
     }
 
     diesel::table! {
-        version (id, version) {
+        version (id, number) {
             id -> Uuid,
-            version -> BigInt,
+            #[sql_name = "version"]
+            number -> BigInt,
             #[sql_name = "type"]
             kind -> SmallInt,
             last_updated -> Timestamptz,

@@ -2,7 +2,7 @@
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, Jsonb, Nullable, SmallInt, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Jsonb, Nullable, SmallInt, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -171,12 +171,12 @@ pub async fn superseded(
 ) -> Result<Option<Row>, Error> {
     let found: Option<Fields> = version::table
         .filter(version::id.eq(id))
-        .filter(version::version.eq(number))
+        .filter(version::number.eq(number))
         .filter(version::kind.eq(kind.code()))
         .select((
             version::id,
             version::kind,
-            version::version,
+            version::number,
             version::last_updated,
             diesel::dsl::sql::<Nullable<Timestamptz>>("NULL::timestamptz"),
             version::document,
