@@ -1,3 +1,4 @@
 //! SQL of the mailbox.
 
+pub mod event;
 pub mod search;

@@ -190,6 +190,20 @@ pub async fn by_tokens(
     included(conn, statement).await
 }
 
+/// All current resources of one type that meet a condition, whoever may read them.
+pub async fn all(
+    conn: &mut AsyncPgConnection,
+    kind: ResourceType,
+    condition: &Condition,
+) -> Result<Vec<Hit>, Error> {
+    let mut statement = all_of(kind, &Visible::Everything);
+    statement
+        .condition(condition)
+        .push(" ORDER BY r.last_updated, r.id");
+    let rows: Vec<Row> = statement.into_query().load(conn).await?;
+    Ok(rows.into_iter().filter_map(hit).collect())
+}
+
 fn all_of(kind: ResourceType, visible: &Visible) -> Statement {
     let mut statement = Statement::default();
     statement
