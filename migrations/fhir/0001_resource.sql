@@ -5,7 +5,7 @@
 -- OrganizationAffiliation, Endpoint, NamingSystem, ActivityDefinition). Nodes keep a copy of those
 -- resources and prove with this number, within each statement, that the copy is still true.
 CREATE TABLE directory (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only),
+    single boolean PRIMARY KEY DEFAULT true CHECK (single),
     generation bigint NOT NULL
 );
 INSERT INTO directory (generation) VALUES (1);

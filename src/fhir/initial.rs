@@ -27,8 +27,8 @@ struct Files;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the embedded resource {0} is broken")]
-    Embedded(String),
+    #[error("the embedded file {name} is broken: {cause}")]
+    Embedded { name: String, cause: String },
     #[error("the initial Bundle {path} cannot be read: {cause}; see fhir.initial-bundle")]
     File { path: String, cause: String },
     #[error("the initial Bundle {path} asks for ${{{name}}}, which is not known")]
@@ -94,14 +94,18 @@ fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     format!("{:x}", hash.finalize())
 }
 
+fn embedded(name: &str, cause: impl ToString) -> Error {
+    Error::Embedded { name: name.to_owned(), cause: cause.to_string() }
+}
+
 fn file(name: &str) -> Result<Vec<u8>, Error> {
     let found = Files::get(name).map(|file| file.data.into_owned());
-    found.ok_or_else(|| Error::Embedded(name.to_owned()))
+    found.ok_or_else(|| embedded(name, "it is missing"))
 }
 
 fn index() -> Result<Vec<Line>, Error> {
     let name = "index.json";
-    serde_json::from_slice(&file(name)?).map_err(|_| Error::Embedded(name.to_owned()))
+    serde_json::from_slice(&file(name)?).map_err(|error| embedded(name, error))
 }
 
 fn conformance_digest() -> Result<String, Error> {
@@ -117,7 +121,7 @@ async fn load_conformance(service: &Arc<Service>) -> Result<(), Error> {
     let mut bundle = Builder::new("transaction");
     for line in index()? {
         let parsed = json::parse(&file(&line.file)?);
-        let resource = parsed.map_err(|_| Error::Embedded(line.file.clone()))?;
+        let resource = parsed.map_err(|error| embedded(&line.file, error))?;
         let url = format!("urn:uuid:{}", uuid::Uuid::new_v4());
         let request = serde_json::json!({
             "method": "POST",

@@ -19,6 +19,7 @@ pub mod search;
 pub mod service;
 mod settings;
 mod start;
+pub mod subscribe;
 pub mod validate;
 
 pub use fault::Fault;

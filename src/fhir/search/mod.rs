@@ -16,6 +16,8 @@ pub mod registry;
 mod run;
 mod term;
 mod terms;
+#[cfg(test)]
+mod tests;
 mod token;
 
 pub use criteria::Criteria;

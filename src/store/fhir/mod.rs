@@ -54,8 +54,8 @@ pub(super) mod tables {
     }
 
     diesel::table! {
-        directory (only) {
-            only -> Bool,
+        directory (single) {
+            single -> Bool,
             generation -> BigInt,
         }
     }

@@ -31,6 +31,27 @@ pub enum Condition {
     Nothing,
 }
 
+impl Condition {
+    /// The targets that must be looked up before the condition is SQL.
+    pub(super) fn targets(&self) -> Vec<&Target> {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::targets).collect(),
+            Self::Target(target) => vec![target],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The same with the tokens that each target came to, in the order of [`Self::targets`].
+    pub(super) fn settled(&self, found: &mut impl Iterator<Item = Vec<String>>) -> Self {
+        match self {
+            Self::All(parts) => Self::All(parts.iter().map(|part| part.settled(found)).collect()),
+            Self::Any(parts) => Self::Any(parts.iter().map(|part| part.settled(found)).collect()),
+            Self::Target(_) => Self::Token(found.next().unwrap_or_default()),
+            other => other.clone(),
+        }
+    }
+}
+
 /// A test of one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Test {

@@ -6,11 +6,13 @@
 mod condition;
 mod run;
 mod sql;
+#[cfg(test)]
+pub(crate) mod testing;
 mod totals;
 
 pub use condition::{
     Compare, Condition, Edge, Field, IndexTerms, Moment, Order, Selection, SortKey, Target, Test,
     Visible,
 };
-pub use run::{Found, Hit, by_references, by_tokens, find_ids, run, tokens_of};
+pub use run::{Found, Hit, all, by_references, by_tokens, find_ids, run, tokens_of};
 pub use totals::Totals;

@@ -79,10 +79,8 @@ pub async fn run(
     totals: &Totals,
 ) -> Result<Found, Error> {
     let mut filter = Statement::default();
-    filter
-        .kind("r", selection.kind)
-        .push(" AND ")
-        .condition(&selection.condition);
+    let condition = settled(conn, &selection.condition).await?;
+    filter.kind("r", selection.kind).push(" AND ").condition(&condition);
     filter.push(" AND ").visible(&selection.visible);
     let key = (filter.sql.clone(), filter.binds.clone());
     let known = totals.known(&key);
@@ -96,6 +94,25 @@ pub async fn run(
     }
     let hits = lines.into_iter().filter_map(|line| hit(line.row)).collect();
     Ok(Found { total, hits })
+}
+
+#[derive(QueryableByName)]
+struct Token {
+    #[diesel(sql_type = Text)]
+    token: String,
+}
+
+/// Looks up what conditions refer to. A statement of its own: with the tokens in hand the planner
+/// knows how many rows have them.
+async fn settled(conn: &mut AsyncPgConnection, condition: &Condition) -> Result<Condition, Error> {
+    let mut found = Vec::new();
+    for target in condition.targets() {
+        let mut statement = Statement::default();
+        statement.referring(target);
+        let tokens: Vec<Token> = statement.into_query().load(conn).await?;
+        found.push(tokens.into_iter().map(|token| token.token).collect());
+    }
+    Ok(condition.settled(&mut found.into_iter()))
 }
 
 /// A total may be remembered if every transaction up to the newest event is over: then any later
@@ -152,9 +169,8 @@ pub async fn find_ids(
         .push("SELECT r.id FROM resource r WHERE ")
         .kind("r", kind)
         .push(" AND ");
-    statement
-        .condition(condition)
-        .push(" ORDER BY r.last_updated, r.id LIMIT ");
+    let condition = settled(conn, condition).await?;
+    statement.condition(&condition).push(" ORDER BY r.last_updated, r.id LIMIT ");
     statement.bind(Bind::Number(limit));
     let ids: Vec<Id> = statement.into_query().load(conn).await?;
     Ok(ids.into_iter().map(|id| id.id).collect())
@@ -188,6 +204,19 @@ pub async fn by_tokens(
     let mut statement = all_of(kind, visible);
     statement.token("r", tokens);
     included(conn, statement).await
+}
+
+/// All current resources of one type that meet a condition, whoever may read them.
+pub async fn all(
+    conn: &mut AsyncPgConnection,
+    kind: ResourceType,
+    condition: &Condition,
+) -> Result<Vec<Hit>, Error> {
+    let mut statement = all_of(kind, &Visible::Everything);
+    let condition = settled(conn, condition).await?;
+    statement.condition(&condition).push(" ORDER BY r.last_updated, r.id");
+    let rows: Vec<Row> = statement.into_query().load(conn).await?;
+    Ok(rows.into_iter().filter_map(hit).collect())
 }
 
 fn all_of(kind: ResourceType, visible: &Visible) -> Statement {

@@ -65,8 +65,8 @@ impl Statement {
             Condition::Value(parameter, test) => self.value(parameter, test),
             Condition::Moment(moment) => self.moment(*moment),
             Condition::Id(id) => self.push("r.id = ").bind(Bind::Id(*id)),
-            Condition::Target(target) => self.target(target),
-            Condition::Nothing => self.push("false"),
+            // Targets are looked up first; one that was not found is met by nothing.
+            Condition::Target(_) | Condition::Nothing => self.push("false"),
         }
     }
 
@@ -139,21 +139,20 @@ impl Statement {
         }
     }
 
-    /// The array of tokens is computed once per statement, so the index on `tokens` serves it.
-    fn target(&mut self, target: &Target) -> &mut Self {
-        self.push("r.tokens && ARRAY(");
+    /// Tokens of what refers to a resource that has one of the target's tokens.
+    pub(super) fn referring(&mut self, target: &Target) -> &mut Self {
         for (index, kind) in target.kinds.iter().enumerate() {
             if index > 0 {
                 self.push(" UNION ALL ");
             }
             self.push("SELECT ")
                 .bind(Bind::Text(format!("{}{kind}/", target.prefix)))
-                .push(" || t.id::text FROM resource t WHERE ")
+                .push(" || t.id::text AS token FROM resource t WHERE ")
                 .kind("t", *kind)
                 .push(" AND ")
                 .token("t", &target.tokens);
         }
-        self.push(")")
+        self
     }
 
     pub(super) fn visible(&mut self, visible: &Visible) -> &mut Self {
