@@ -13,9 +13,17 @@ pub fn bundle(members: &[Member]) -> Value {
     let mut entries = vec![entry(&parent, parent_organization(), "Parent_Organization")];
     for member in members {
         let (organization, endpoint) = (urn(), urn());
-        entries.push(entry(&organization, self::organization(member, &endpoint), member.identifier));
+        entries.push(entry(
+            &organization,
+            self::organization(member, &endpoint),
+            member.identifier,
+        ));
         let condition = format!("identifier={ENDPOINT}|{}", member.endpoint());
-        entries.push(put(&endpoint, self::endpoint(member, &organization), &condition));
+        entries.push(put(
+            &endpoint,
+            self::endpoint(member, &organization),
+            &condition,
+        ));
         if let Some(role) = member.role {
             let resource = affiliation([&parent, &organization, &endpoint], role);
             let condition = format!(
@@ -34,7 +42,11 @@ fn urn() -> String {
 }
 
 fn entry(urn: &str, resource: Value, identifier: &str) -> Value {
-    put(urn, resource, &format!("identifier={ORGANIZATION}|{identifier}"))
+    put(
+        urn,
+        resource,
+        &format!("identifier={ORGANIZATION}|{identifier}"),
+    )
 }
 
 fn put(urn: &str, resource: Value, condition: &str) -> Value {

@@ -69,9 +69,21 @@ impl Client {
         Answer::of(&self.http, &request.body(body)).await
     }
 
-    async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
-        let bytes = if body.is_null() { Vec::new() } else { serde_json::to_vec(body).unwrap() };
-        self.send(method, path, headers, bytes).await.expect("an answer")
+    async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Answer {
+        let bytes = if body.is_null() {
+            Vec::new()
+        } else {
+            serde_json::to_vec(body).unwrap()
+        };
+        self.send(method, path, headers, bytes)
+            .await
+            .expect("an answer")
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -104,7 +116,9 @@ impl Client {
 
     /// Stores a resource; what the node made of it.
     pub async fn create(&self, resource: &Value) -> Value {
-        let answer = self.post(resource["resourceType"].as_str().unwrap(), resource).await;
+        let answer = self
+            .post(resource["resourceType"].as_str().unwrap(), resource)
+            .await;
         assert_eq!(answer.status, 201, "{answer}");
         answer.json()
     }
@@ -152,7 +166,9 @@ impl Answer {
     pub fn issue(&self) -> (String, String) {
         let outcome = self.json();
         assert_eq!(outcome["resourceType"], "OperationOutcome", "{self}");
-        let [issue] = outcome["issue"].as_array().unwrap().as_slice() else { panic!("{self}") };
+        let [issue] = outcome["issue"].as_array().unwrap().as_slice() else {
+            panic!("{self}")
+        };
         let text = |element: &str| issue[element].as_str().unwrap_or_default().to_owned();
         (text("code"), text("diagnostics"))
     }

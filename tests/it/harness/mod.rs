@@ -21,7 +21,7 @@ mod server;
 pub mod socket;
 pub mod world;
 
-pub use client::{Answer, Client};
+pub use client::Client;
 pub use process::Process;
 pub use server::{Launch, Server, until};
 pub use socket::Listener;

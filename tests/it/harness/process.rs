@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::sample::tag;
 use super::{Client, ORGANIZATION};
 
 const DSF: &str = "http://dsf.dev/fhir";
@@ -15,7 +16,9 @@ pub struct Process {
 impl Process {
     /// Puts a process that everybody may start at the client's own organisation.
     pub async fn deploy(client: &Client) -> Self {
-        let process = Self { name: format!("it{}", Uuid::new_v4().simple()) };
+        let process = Self {
+            name: format!("it{}", Uuid::new_v4().simple()),
+        };
         client.create(&process.activity_definition()).await;
         client.create(&process.profile()).await;
         process
@@ -36,7 +39,7 @@ impl Process {
         };
         json!({
             "resourceType": "ActivityDefinition",
-            "meta": {"tag": [all()]},
+            "meta": {"tag": [tag("ALL")]},
             "extension": [{
                 "url": format!("{DSF}/StructureDefinition/extension-process-authorization"),
                 "extension": [
@@ -59,7 +62,7 @@ impl Process {
     fn profile(&self) -> Value {
         json!({
             "resourceType": "StructureDefinition",
-            "meta": {"tag": [all()]},
+            "meta": {"tag": [tag("ALL")]},
             "url": self.task_profile(),
             "version": "1.0",
             "name": format!("Task{}", self.name),
@@ -90,10 +93,9 @@ impl Process {
 
     /// A requested Task for the organisation of `local`.
     pub fn task(&self, requester: &str) -> Value {
-        let party = |value: &str| {
-            json!({"type": "Organization", "identifier": {"system": ORGANIZATION, "value": value}})
-        };
-        let message = json!({"system": format!("{DSF}/CodeSystem/bpmn-message"), "code": "message-name"});
+        let party = |value: &str| json!({"type": "Organization", "identifier": {"system": ORGANIZATION, "value": value}});
+        let message =
+            json!({"system": format!("{DSF}/CodeSystem/bpmn-message"), "code": "message-name"});
         json!({
             "resourceType": "Task",
             "meta": {"profile": [format!("{}|1.0", self.task_profile())]},
@@ -106,9 +108,4 @@ impl Process {
             "input": [{"type": {"coding": [message]}, "valueString": "start"}],
         })
     }
-}
-
-/// The tag that lets everybody read.
-pub fn all() -> Value {
-    json!({"system": format!("{DSF}/CodeSystem/read-access-tag"), "code": "ALL"})
 }

@@ -66,14 +66,21 @@ impl Launch {
         let file = self.world.write_node(member, self.port);
         let log = file.with_extension("log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_dsf"));
-        command.args(["serve", "--role", "fhir", "--config"]).arg(&file);
+        command
+            .args(["serve", "--role", "fhir", "--config"])
+            .arg(&file);
         command.arg("--set").arg(format!("database.url={url}"));
         for assignment in &self.keys {
             command.arg("--set").arg(assignment);
         }
         let out = File::create(&log).unwrap();
         let (stdin, err) = (Stdio::null(), out.try_clone().unwrap());
-        let child = command.stdin(stdin).stdout(out).stderr(err).spawn().unwrap();
+        let child = command
+            .stdin(stdin)
+            .stdout(out)
+            .stderr(err)
+            .spawn()
+            .unwrap();
         let mut server = Server {
             base_url: format!("https://localhost:{}/fhir", self.port),
             world: self.world,
@@ -108,10 +115,17 @@ impl Server {
 
     async fn listening(&mut self) {
         let began = Instant::now();
-        while tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+        while tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+            .await
+            .is_err()
+        {
             let ended = self.child.try_wait().unwrap();
             let stuck = began.elapsed() > START;
-            assert!(ended.is_none() && !stuck, "the node does not start:\n{}", self.log());
+            assert!(
+                ended.is_none() && !stuck,
+                "the node does not start:\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -120,7 +134,9 @@ impl Server {
     pub fn client(&self, name: &str) -> Client {
         let mut clients = self.clients.lock().unwrap();
         let known = clients.entry(name.to_owned());
-        known.or_insert_with(|| Client::new(&self.world, Some(name), &self.base_url)).clone()
+        known
+            .or_insert_with(|| Client::new(&self.world, Some(name), &self.base_url))
+            .clone()
     }
 
     /// The client of the organisation's own engine.
@@ -154,7 +170,12 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("--- log of {} ({})\n{}", self.member, self.base_url, self.log());
+            eprintln!(
+                "--- log of {} ({})\n{}",
+                self.member,
+                self.base_url,
+                self.log()
+            );
         }
     }
 }
@@ -166,7 +187,10 @@ impl Drop for Server {
 pub async fn until(what: &str, patience: Duration, mut happened: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !happened().await {
-        assert!(began.elapsed() < patience, "not within {patience:?}: {what}");
+        assert!(
+            began.elapsed() < patience,
+            "not within {patience:?}: {what}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

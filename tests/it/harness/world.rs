@@ -110,8 +110,16 @@ impl World {
             let name = world.members[index].name;
             world.members[index].thumbprint = world.issue(name, &Profile::client(name));
         }
-        world.employ("admin", r#""CREATE", "READ", "UPDATE", "DELETE", "SEARCH", "HISTORY", "PERMANENT_DELETE""#, "DSF_ADMIN");
-        world.employ("practitioner", r#""CREATE", "READ", "SEARCH", "HISTORY""#, "DIC_USER");
+        world.employ(
+            "admin",
+            r#""CREATE", "READ", "UPDATE", "DELETE", "SEARCH", "HISTORY", "PERMANENT_DELETE""#,
+            "DSF_ADMIN",
+        );
+        world.employ(
+            "practitioner",
+            r#""CREATE", "READ", "SEARCH", "HISTORY""#,
+            "DIC_USER",
+        );
         world.issue_to_nobody();
         world
     }
@@ -148,7 +156,10 @@ impl World {
         serveronly.usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue("serveronly", &serveronly);
         let rogue = Authority::new("Test CA").unwrap();
-        self.keep("rogue", &rogue.issue(&Profile::client(self.members[0].name)).unwrap());
+        self.keep(
+            "rogue",
+            &rogue.issue(&Profile::client(self.members[0].name)).unwrap(),
+        );
     }
 
     pub fn path(&self, file: &str) -> PathBuf {
@@ -192,7 +203,12 @@ log.format = "human"
 "#
         );
         for person in &self.persons {
-            let Person { rights, practitioner_role, thumbprint, .. } = person;
+            let Person {
+                rights,
+                practitioner_role,
+                thumbprint,
+                ..
+            } = person;
             text += &format!(
                 r#"
 [[role]]
