@@ -14,6 +14,8 @@ use rcgen::ExtendedKeyUsagePurpose;
 
 use super::allow_list;
 
+const EVERYTHING: &str =
+    r#""CREATE", "READ", "UPDATE", "DELETE", "SEARCH", "HISTORY", "PERMANENT_DELETE""#;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Certificates by name, see [`World::new`]; members of the allow list; addresses.
@@ -83,12 +85,15 @@ impl World {
         ])
     }
 
-    /// The two organisations of the recorded traffic, `bpe-a` and `bpe-b`.
+    /// The two organisations of the recorded traffic, `bpe-a` and `bpe-b`, and people of the first.
     pub fn recorded() -> Self {
-        Self::of(vec![
+        let mut world = Self::of(vec![
             Member::new("bpe-a", "Test_Organization", Some("COS")),
             Member::new("bpe-b", "External_Test_Organization", Some("DIC")),
-        ])
+        ]);
+        world.employ("dic-user", EVERYTHING, "DIC_USER");
+        world.employ("uac-user", EVERYTHING, "UAC_USER");
+        world
     }
 
     fn of(members: Vec<Member>) -> Self {
@@ -110,11 +115,7 @@ impl World {
             let name = world.members[index].name;
             world.members[index].thumbprint = world.issue(name, &Profile::client(name));
         }
-        world.employ(
-            "admin",
-            r#""CREATE", "READ", "UPDATE", "DELETE", "SEARCH", "HISTORY", "PERMANENT_DELETE""#,
-            "DSF_ADMIN",
-        );
+        world.employ("admin", EVERYTHING, "DSF_ADMIN");
         world.employ(
             "practitioner",
             r#""CREATE", "READ", "SEARCH", "HISTORY""#,
