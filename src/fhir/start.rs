@@ -9,10 +9,12 @@ use actix_web::{App, HttpServer, middleware};
 use crate::auth::Roles;
 use crate::fhir::service::Service;
 use crate::fhir::settings::Settings;
+use crate::fhir::subscribe::{Feed, Mailbox};
 use crate::fhir::{initial, rest};
 use crate::kernel::{Clock, Shutdown};
 use crate::net::http::Client;
 use crate::net::{pem, tls};
+use crate::store::notify::Hub;
 use crate::store::{self, Store};
 
 /// How often old events and content without an owner are removed.
@@ -54,7 +56,10 @@ pub async fn start(
         None => None,
     };
     initial::load(&service, thumbprint.as_deref()).await?;
-    listen(&service, shutdown)?;
+    let mailbox = Arc::clone(&service) as Arc<dyn Mailbox>;
+    let feed = Feed::open(service.store().clone(), mailbox, service.clock().clone()).await?;
+    follow(&service, &feed, shutdown);
+    listen(&service, &feed, shutdown)?;
     keep_house(&service, shutdown);
     Ok(Running { service })
 }
@@ -66,17 +71,19 @@ fn thumbprint(path: &Path) -> Result<Option<String>, Error> {
     Ok(leaf.map(|leaf| leaf.thumbprint_hex().to_owned()))
 }
 
-fn listen(service: &Arc<Service>, shutdown: &Shutdown) -> Result<(), Error> {
+fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> Result<(), Error> {
     let settings = service.settings();
     let address = settings.listen;
     let broken = |cause| Error::Listen { address, cause };
     let acceptor = tls::Acceptor::new(settings.tls.clone())?;
+    let sockets = rest::Sockets { feed: Arc::clone(feed), shutdown: shutdown.clone() };
     let shared = Arc::clone(service);
     let server = HttpServer::new(move || {
-        let service = Arc::clone(&shared);
+        let (service, sockets) = (Arc::clone(&shared), sockets.clone());
         App::new()
             .wrap(middleware::Compress::default())
-            .configure(move |config| rest::configure(&service, config))
+            .wrap(middleware::from_fn(rest::around))
+            .configure(move |config| rest::configure(&service, sockets, config))
     })
     .on_connect(tls::remember_peer)
     .tls_handshake_timeout(tls::HANDSHAKE_TIMEOUT)
@@ -100,6 +107,15 @@ fn listen(service: &Arc<Service>, shutdown: &Shutdown) -> Result<(), Error> {
         }
     });
     Ok(())
+}
+
+/// Delivers events to sockets.
+fn follow(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) {
+    let (service, feed, shutdown) = (Arc::clone(service), Arc::clone(feed), shutdown.clone());
+    shutdown.clone().spawn(async move {
+        let hub = Hub::start(service.store());
+        feed.run(&hub, &shutdown).await;
+    });
 }
 
 /// Hints to other nodes, and the removal of what is past its time.

@@ -14,21 +14,59 @@ mod summary;
 
 use std::sync::Arc;
 
-use actix_web::http::header;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::middleware::Next;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::auth::Certificate;
 use crate::fhir::fault::Fault;
 use crate::fhir::service::{Peer, Service};
+use crate::fhir::subscribe::{Feed, socket};
+use crate::kernel::Shutdown;
 use crate::net::tls::PeerCertificate;
 
+/// What a WebSocket is served with.
+#[derive(Clone)]
+pub struct Sockets {
+    pub feed: Arc<Feed>,
+    pub shutdown: Shutdown,
+}
+
+/// Around every request: what is streamed or has no body is not compressed, so that its length
+/// can be told; and caches are told of `Accept` only, since nothing of ours may be shared.
+pub async fn around(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let has_length = request.method() == Method::HEAD || request.path().contains("/Binary/");
+    if has_length {
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
+    }
+    let mut response = next.call(request).await?;
+    let vary = response.headers().get(header::VARY).and_then(|value| value.to_str().ok());
+    let ours = vary.map(|vary| vary.split(',').next().unwrap_or(vary).trim().to_owned());
+    let headers = response.headers_mut();
+    headers.remove(header::VARY);
+    headers.remove(header::DATE);
+    if let Some(value) = ours.and_then(|ours| HeaderValue::try_from(ours).ok())
+        && value != "accept-encoding"
+    {
+        headers.insert(header::VARY, value);
+    }
+    Ok(response)
+}
+
 /// Puts the routes below the path of the base URL.
-pub fn configure(service: &Arc<Service>, config: &mut web::ServiceConfig) {
+pub fn configure(service: &Arc<Service>, sockets: Sockets, config: &mut web::ServiceConfig) {
     let path = url::Url::parse(&service.settings().base_url)
         .map(|url| url.path().trim_end_matches('/').to_owned())
         .unwrap_or_default();
     config
         .app_data(web::Data::from(Arc::clone(service)))
+        .app_data(web::Data::new(sockets))
         .service(web::scope(&path).default_service(web::to(dispatch)))
         .default_service(web::to(elsewhere));
 }
@@ -107,6 +145,7 @@ async fn route(
     match segments.as_slice() {
         [""] => call.root(payload).await,
         ["metadata"] => call.metadata().await,
+        ["ws"] => call.socket(payload).await,
         ["status"] => Err(Fault::unauthenticated()),
         ["_history"] => call.history_of_everything().await,
         [name, rest @ ..] => call.typed(name, rest, payload).await,
@@ -122,6 +161,17 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// The WebSocket of Subscriptions.
+    async fn socket(&self, payload: web::Payload) -> Result<HttpResponse, Fault> {
+        let identity = Arc::new(self.service.identity(&self.peer).await?);
+        let Some(sockets) = self.request.app_data::<web::Data<Sockets>>() else {
+            return Err(Fault::no_such_route());
+        };
+        let (feed, shutdown) = (Arc::clone(&sockets.feed), sockets.shutdown.clone());
+        socket::open(self.request, payload, identity, feed, shutdown)
+            .map_err(|_| Fault::bad_request_without_words())
+    }
+
     fn asked(&self) -> Result<asked::Asked, Fault> {
         asked::Asked::of(self.request)
     }
@@ -136,7 +186,7 @@ impl Call<'_> {
     /// 405 for a path that has other methods. Strangers learn of no path.
     async fn no_method(&self, allow: &str) -> Result<HttpResponse, Fault> {
         self.service.identity(&self.peer).await?;
-        if self.request.method() == actix_web::http::Method::OPTIONS {
+        if self.request.method() == Method::OPTIONS {
             return Ok(HttpResponse::Ok().insert_header((header::ALLOW, allow)).finish());
         }
         Err(Fault::method(allow))

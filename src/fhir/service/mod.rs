@@ -12,6 +12,7 @@ mod find;
 mod ground;
 mod history;
 mod interact;
+mod listen;
 mod profiles;
 mod refer;
 mod remote;
@@ -117,6 +118,11 @@ impl Service {
 
     pub(crate) fn totals(&self) -> &Totals {
         &self.totals
+    }
+
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// When this process began to serve.
