@@ -150,7 +150,10 @@ pub async fn read(
         ))
         .first(conn)
         .await?;
-    Ok(Seen { generation: found.0, found: found.1.and_then(row) })
+    Ok(Seen {
+        generation: found.0,
+        found: found.1.and_then(row),
+    })
 }
 
 /// The current version for a caller that stays within a transaction; locks nothing.
@@ -256,12 +259,20 @@ pub async fn delete(
     (id, base): (Uuid, i64),
     at: Timestamp,
 ) -> Result<bool, Error> {
-    Ok(diesel::select(delete_resource(generation, id, base, to_sql(at))).get_result(conn).await?)
+    Ok(
+        diesel::select(delete_resource(generation, id, base, to_sql(at)))
+            .get_result(conn)
+            .await?,
+    )
 }
 
 /// Removes every version for good.
 pub async fn remove(conn: &mut AsyncPgConnection, id: Uuid) -> Result<(), Error> {
-    diesel::delete(version::table.filter(version::id.eq(id))).execute(conn).await?;
-    diesel::delete(resource::table.filter(resource::id.eq(id))).execute(conn).await?;
+    diesel::delete(version::table.filter(version::id.eq(id)))
+        .execute(conn)
+        .await?;
+    diesel::delete(resource::table.filter(resource::id.eq(id)))
+        .execute(conn)
+        .await?;
     Ok(())
 }
