@@ -160,10 +160,10 @@ impl Ground<'_> {
         key: Option<&str>,
     ) -> Result<Created, Stop> {
         let new = self.prepare_create(incoming).await?;
-        if let Some(condition) = condition {
-            if let Some(hit) = self.existing(incoming.kind, condition).await? {
-                return Ok(Created::Existing(Stored::of(&hit)?));
-            }
+        if let Some(condition) = condition
+            && let Some(hit) = self.existing(incoming.kind, condition).await?
+        {
+            return Ok(Created::Existing(Stored::of(&hit)?));
         }
         let once = key.map(|key| Idempotency {
             owner: format!("{} {}", self.identity.name(), incoming.kind),

@@ -14,6 +14,7 @@ use crate::r4::ResourceType;
 use crate::store::Error;
 
 diesel::define_sql_function! {
+    #[allow(clippy::too_many_arguments, reason = "the columns of a row, in one statement")]
     fn insert_resource(
         generation: BigInt, id: diesel::sql_types::Uuid, kind: SmallInt, at: Timestamptz,
         document: Text, access: Array<Text>, context: Nullable<diesel::sql_types::Uuid>,
@@ -22,6 +23,7 @@ diesel::define_sql_function! {
     ) -> Nullable<diesel::sql_types::Uuid>;
 }
 diesel::define_sql_function! {
+    #[allow(clippy::too_many_arguments, reason = "the columns of a row, in one statement")]
     fn update_resource(
         generation: BigInt, id: diesel::sql_types::Uuid, version: BigInt, at: Timestamptz,
         document: Text, access: Array<Text>, context: Nullable<diesel::sql_types::Uuid>,
