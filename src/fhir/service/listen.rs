@@ -17,7 +17,9 @@ use crate::store::{AsyncPgConnection, Error};
 #[async_trait]
 impl Mailbox for Service {
     async fn may_receive(&self, identity: &Identity, resource: &Resource) -> Result<bool, Error> {
-        let Some(kind) = resource.resource_type() else { return Ok(false) };
+        let Some(kind) = resource.resource_type() else {
+            return Ok(false);
+        };
         let verified = HashSet::new();
         let origin = Origin {
             service: self,
