@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use dsf::net::http::Url;
+use dsf::net::websocket::Event;
 use serde_json::Value;
 
 use super::super::harness::World;
@@ -91,6 +92,10 @@ impl Comparison {
         self.differ("body", "JSON", answer);
     }
 
+    pub fn no_frame(&mut self, recorded: &Value, ours: &Event) {
+        self.differ("frame", recorded, format!("{ours:?}"));
+    }
+
     pub fn body(&mut self, recorded: &Value, ours: &Value) {
         let name = recorded["resourceType"].as_str().unwrap_or("text");
         self.values(name, recorded, ours);
@@ -168,11 +173,16 @@ impl Comparison {
             }
         }
         if kind == "CapabilityStatement" {
-            // When the server was started.
-            ours["date"] = recorded["date"].clone();
+            // When the server was started, and what it is.
+            for element in ["date", "software"] {
+                ours[element] = recorded[element].clone();
+            }
         }
         if LOADED.contains(&kind.as_str()) {
             ours["meta"]["versionId"] = recorded["meta"]["versionId"].clone();
+        }
+        if recorded["reason"] == "Businness Process Engine" {
+            recorded["reason"] = "Business Process Engine".into();
         }
         if recorded["type"] == "searchset" {
             sort_entries(recorded);

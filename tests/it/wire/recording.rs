@@ -26,11 +26,12 @@ impl Recording {
         };
         let plugin = Plugin::load(&shared.join("data/plugins").join(plugin));
         let complete = |mut exchange: Value| {
-            let entries = exchange["body"]["entry"].as_array_mut();
-            entries
+            let entries = exchange["body"]["entry"]
+                .as_array_mut()
                 .into_iter()
-                .flatten()
-                .for_each(|entry| plugin.complete(&mut entry["resource"]));
+                .flatten();
+            let resources = entries.filter_map(|entry| entry.get_mut("resource"));
+            resources.for_each(|resource| plugin.complete(resource));
             Exchange(exchange)
         };
         Self {
