@@ -142,7 +142,11 @@ impl Resource {
 
     /// The items of a top-level list; empty when the member is absent.
     pub fn list(&self, name: &str) -> impl Iterator<Item = &Value> {
-        self.members.get(name).and_then(Value::as_array).into_iter().flatten()
+        self.members
+            .get(name)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
     }
 
     #[must_use]
@@ -197,11 +201,19 @@ impl Resource {
         meta.shift_remove("lastUpdated");
         let mut stamped = Map::new();
         stamped.insert("versionId".to_owned(), Value::String(version.to_string()));
-        stamped.insert("lastUpdated".to_owned(), Value::String(last_updated.to_owned()));
+        stamped.insert(
+            "lastUpdated".to_owned(),
+            Value::String(last_updated.to_owned()),
+        );
         stamped.extend(meta);
-        self.members.insert("resourceType".to_owned(), Value::String(self.type_name.clone()));
-        self.members.insert("id".to_owned(), Value::String(id.to_owned()));
-        self.members.insert("meta".to_owned(), Value::Object(stamped));
+        self.members.insert(
+            "resourceType".to_owned(),
+            Value::String(self.type_name.clone()),
+        );
+        self.members
+            .insert("id".to_owned(), Value::String(id.to_owned()));
+        self.members
+            .insert("meta".to_owned(), Value::Object(stamped));
         for (name, value) in old {
             if name != "resourceType" && name != "id" {
                 self.members.insert(name, value);
