@@ -28,7 +28,7 @@ use crate::store::{self, Store};
 pub use graphs::{Definition, Graphs};
 pub use jobs::Jobs;
 pub use loops::{Pace, Work, work};
-pub use tasks::{complete, failed_with};
+pub use tasks::failed_with;
 pub use trigger::{Advance, Incoming, Starting};
 
 /// What administrators may choose.

@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::bpe::engine::FrameId;
 use crate::bpe::plugin::Tasks;
-use crate::r4::{Resource, dsf, json as fhir_json};
+use crate::r4::view::task::{self, Status, Task};
+use crate::r4::{Resource, json};
 use crate::store::bpe::flush::{OutboxRow, TaskRow};
 use crate::store::bpe::inbox;
 
@@ -34,7 +34,7 @@ impl Held {
     /// alone, and the reconciler fails it when the instance is over.
     pub(super) fn load(rows: Vec<inbox::Held>) -> Self {
         let parsed = rows.into_iter().filter_map(|row| {
-            let task = fhir_json::parse(row.document.as_bytes()).ok()?;
+            let task = json::parse(row.document.as_bytes()).ok()?;
             let (id, scope, starts) = (row.task, row.scope, row.starts);
             Some(HeldTask { id, task, scope, starts, changed: false, answered: false })
         });
@@ -87,7 +87,7 @@ impl Held {
     fn end(&mut self, which: impl Fn(&HeldTask) -> bool, how: impl Fn(&mut Resource)) {
         for held in self.0.iter_mut().filter(|held| !held.answered && which(held)) {
             // Code may have decided already.
-            if held.task.str("status") == Some("in-progress") {
+            if Task(&held.task).status() == Some(Status::InProgress) {
                 how(&mut held.task);
             }
             held.answered = true;
@@ -122,27 +122,12 @@ impl Held {
     }
 }
 
-/// The Task as its sender should find it when all went well.
-pub fn complete(task: &mut Resource) {
-    set_status(task, "completed");
+fn complete(task: &mut Resource) {
+    task::set_status(task, Status::Completed);
 }
 
-/// The Task as its sender should find it when it could not be handled: status `failed` and an
-/// output of type `bpmn-message#error` with the reason.
+/// The Task as its sender should find it when it could not be handled.
 pub fn failed_with(task: &mut Resource, reason: &str) {
-    set_status(task, "failed");
-    let output = json!({
-        "type": { "coding": [{ "system": dsf::BPMN_MESSAGE, "code": "error" }] },
-        "valueString": reason,
-    });
-    match task.members_mut().get_mut("output") {
-        Some(Value::Array(outputs)) => outputs.push(output),
-        _ => {
-            task.members_mut().insert("output".to_owned(), Value::Array(vec![output]));
-        }
-    }
-}
-
-fn set_status(task: &mut Resource, status: &str) {
-    task.members_mut().insert("status".to_owned(), Value::String(status.to_owned()));
+    task::set_status(task, Status::Failed);
+    task::add_error(task, reason);
 }
