@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::config::{Config, Needs};
 use crate::kernel::{Health, Shutdown, telemetry};
+use crate::store::{self, Database, Schema, Store};
 
 /// How long accepted requests and running jobs may take to finish after the end has begun.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,6 +40,16 @@ impl Role {
     }
 }
 
+/// The tables that belong to a role.
+#[must_use]
+pub fn schema(role: Role) -> Schema {
+    if role.name() == Schema::Fhir.name() {
+        Schema::Fhir
+    } else {
+        Schema::Bpe
+    }
+}
+
 /// What the configuration must hold for these roles.
 #[must_use]
 pub fn needs(roles: &[Role]) -> Needs {
@@ -55,6 +66,8 @@ pub enum Error {
     Telemetry(#[from] telemetry::Error),
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] std::io::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
     #[error(
         "cannot listen on {address} for health checks ({key}): {source}; \
          choose another address with {key} or stop the process that has it"
@@ -71,14 +84,34 @@ pub enum Error {
 /// # Errors
 /// When a part cannot start; what has started by then is ended again.
 pub async fn serve(config: Config, roles: &[Role]) -> Result<(), Error> {
-    telemetry::init(&telemetry::Settings {
-        format: config.log.format,
-        level: config.log.level.0.clone(),
-    })?;
+    telemetry::init(&config.telemetry())?;
     let shutdown = Shutdown::new();
     shutdown.on_signals().map_err(Error::Signals)?;
+    let database = Database::open(&config.store()).await?;
+    let started = start(&config, roles, &database, &shutdown).await;
+    if started.is_ok() {
+        shutdown.begun().await;
+    }
+    if let Err(unfinished) = shutdown.drain(PATIENCE).await {
+        tracing::warn!(%unfinished, "ended with work left");
+    }
+    database.close().await;
+    tracing::info!("ended");
+    started
+}
+
+async fn start(
+    config: &Config,
+    roles: &[Role],
+    database: &Database,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
     let health = Health::new();
-    start_status(&config, roles, &health, &shutdown).await?;
+    for role in roles {
+        let store = database.store(schema(*role)).await?;
+        watch_database(*role, &store, &health);
+    }
+    start_status(config, roles, &health, shutdown).await?;
     let names: Vec<_> = roles.iter().map(|role| role.name()).collect();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -86,12 +119,19 @@ pub async fn serve(config: Config, roles: &[Role]) -> Result<(), Error> {
         roles = names.join(", "),
         "started"
     );
-    shutdown.begun().await;
-    if let Err(unfinished) = shutdown.drain(PATIENCE).await {
-        tracing::warn!(%unfinished, "ended with work left");
-    }
-    tracing::info!("ended");
     Ok(())
+}
+
+/// A role is well as long as it gets a connection.
+fn watch_database(role: Role, store: &Store, health: &Health) {
+    let store = store.clone();
+    health.register(format!("{} database", role.name()), move || {
+        let store = store.clone();
+        async move {
+            let connected = store.read(async |_| Ok::<(), store::Error>(())).await;
+            connected.map_err(|error| error.to_string())
+        }
+    });
 }
 
 async fn start_status(

@@ -50,6 +50,9 @@ Examples:
     /// Look at certificates.
     #[command(subcommand)]
     Cert(command::cert::Cert),
+    /// Look after the database.
+    #[command(subcommand)]
+    Db(command::db::Db),
     /// Ask a running node whether it is well.
     #[command(after_help = "\
 Exit codes: 0 every status listener answers that all is well, 1 otherwise.
@@ -122,6 +125,7 @@ pub fn main() -> ExitCode {
         } => command::serve::run(&roles, &configuration),
         Command::Config(config) => command::config::run(&config),
         Command::Cert(cert) => command::cert::run(&cert),
+        Command::Db(db) => command::db::run(&db),
         Command::Healthcheck {
             roles,
             configuration,

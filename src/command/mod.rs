@@ -3,6 +3,7 @@
 
 pub mod cert;
 pub mod config;
+pub mod db;
 pub mod healthcheck;
 pub mod serve;
 pub mod table;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::config::{ByteSize, ClientCertificate, Directory, InputFile, Section};
+use crate::config::{Authorities, ByteSize, ClientCertificate, Directory, InputFile, Section};
 use crate::kernel::Secret;
 use crate::kernel::telemetry::Format;
 
@@ -64,8 +64,11 @@ section! {
         certificate "certificate": required InputFile = "server.crt",
         /// Private key of the server certificate (PEM).
         private_key "private-key": required InputFile = "server.key",
-        /// Certificate authorities of the client certificates we accept (PEM).
-        client_cas "client-cas": required InputFile = "client-cas.crt",
+        /// Password of the private key, if it has one.
+        private_key_password "private-key-password": optional Secret = "secret",
+        /// Certificate authorities of the client certificates we accept: a PEM file, or a folder
+        /// of .pem and .crt files.
+        client_cas "client-cas": required Authorities = "client-cas.crt",
         /// Where the client certificate comes from: "required" in the TLS handshake, or "proxy"
         /// when a reverse proxy ends TLS and forwards it in X-ClientCert.
         client_certificate "client-certificate": default ClientCertificate = "required",
@@ -79,15 +82,23 @@ section! {
         certificate "certificate": required InputFile = "client.crt",
         /// Private key of the client certificate (PEM).
         private_key "private-key": required InputFile = "client.key",
-        /// Certificate authorities of the servers we trust (PEM); the operating system's when
-        /// not set.
-        server_cas "server-cas": optional InputFile = "server-cas.crt",
+        /// Password of the private key, if it has one.
+        private_key_password "private-key-password": optional Secret = "secret",
+        /// Certificate authorities of the servers we trust: a PEM file, or a folder of .pem and
+        /// .crt files; the operating system's when not set.
+        server_cas "server-cas": optional Authorities = "server-cas.crt",
         /// Longest wait for a connection.
         connect_timeout "connect-timeout": default Duration = "2s",
         /// Longest wait for an answer to go on.
         read_timeout "read-timeout": default Duration = "10s",
         /// HTTP proxy for outgoing requests.
         proxy "proxy": optional Url = "http://proxy.hospital.example.org:3128",
+        /// User name at the proxy.
+        proxy_username "proxy-username": optional String = "dsf",
+        /// Password at the proxy.
+        proxy_password "proxy-password": optional Secret = "secret",
+        /// Hosts, domains or address ranges that are reached without the proxy.
+        proxy_except "proxy-except": default Vec<String> = "",
     }
 }
 

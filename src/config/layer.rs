@@ -238,7 +238,7 @@ fn note_lines(
     line_at: &impl Fn(usize) -> usize,
     lines: &mut BTreeMap<String, usize>,
 ) {
-    for (key, value) in table.iter() {
+    for (key, value) in table {
         let path = match prefix {
             "" => key.get_ref().to_string(),
             _ => format!("{prefix}.{}", key.get_ref()),

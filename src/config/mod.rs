@@ -17,6 +17,7 @@ mod layer;
 mod problem;
 mod reader;
 mod role;
+mod settings;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ pub use layer::Origin;
 pub use problem::{Problem, Problems};
 pub use role::{RoleGrant, RoleRule};
 pub use section::{Key, Presence, Section};
-pub use value::{ByteSize, ClientCertificate, Directory, InputFile, Setting, Shape};
+pub use value::{Authorities, ByteSize, ClientCertificate, Directory, InputFile, Setting, Shape};
 
 use layer::Layers;
 use reader::Reader;

@@ -202,6 +202,22 @@ impl Setting for InputFile {
     }
 }
 
+/// A file of certificates, or a folder of such files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorities(pub PathBuf);
+
+impl Setting for Authorities {
+    const EXPECTED: &'static str = "the path of a readable file or folder";
+
+    fn parse(text: &str, base: &Path) -> Result<Self, String> {
+        let path = base.join(String::parse(text, base)?);
+        if path.is_dir() {
+            return Ok(Self(path));
+        }
+        InputFile::parse(text, base).map(|InputFile(path)| Self(path))
+    }
+}
+
 /// A folder; whoever uses it says what must be in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory(pub PathBuf);
