@@ -32,7 +32,7 @@ section! {
     /// The organisation this node belongs to.
     Organization "organization" {
         /// Identifier of the organisation, as in its Organization resource and in every
-        /// partner's allow list (system http://dsf.dev/sid/organization-identifier).
+        /// partner's allow list (system `http://dsf.dev/sid/organization-identifier`).
         identifier "identifier": required String = "hospital.example.org",
     }
 }
@@ -52,7 +52,7 @@ section! {
         /// Largest request body; Binary content is streamed and not bound by it.
         max_body_size "max-body-size": default ByteSize = "8 MiB",
         /// Addresses of the reverse proxies whose X-ClientCert header counts; used with
-        /// tls.client-certificate = "proxy" only.
+        /// `tls.client-certificate = "proxy"` only.
         trusted_proxies "trusted-proxies": default Vec<IpAddr> = "",
     }
 }
@@ -103,9 +103,9 @@ section! {
 }
 
 section! {
-    /// Persons: which certificates hold which rights. Rules are [[role]] tables, see below.
+    /// Persons: which certificates hold which rights. Rules are `[[role]]` tables, see below.
     Auth "auth" {
-        /// Rules in the YAML form of the Java DSF, in addition to the [[role]] tables.
+        /// Rules in the YAML form of the Java DSF, in addition to the `[[role]]` tables.
         roles_file "roles-file": optional InputFile = "roles.yaml",
     }
 }
@@ -133,7 +133,7 @@ section! {
 section! {
     /// PostgreSQL. Without a url, dsf starts and owns a private cluster in data-dir.
     Database "database" {
-        /// Address of an external database; sslrootcert=FILE names its certificate authorities.
+        /// Address of an external database; `sslrootcert=FILE` names its certificate authorities.
         url "url": optional Secret = "postgresql://dsf:password@db.example.org/dsf?sslmode=verify-full",
         /// Folder of the private cluster; two processes need a folder each.
         data_dir "data-dir": default Directory = "data",

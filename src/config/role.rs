@@ -16,7 +16,7 @@ section! {
         /// E-mail addresses in client certificates.
         email "email": default Vec<String> = "",
         /// Rights at the FHIR role: CREATE, READ, UPDATE, DELETE, PERMANENT_DELETE, SEARCH,
-        /// HISTORY, WEBSOCKET; for some types only as { READ = ["Task", "Group"] }.
+        /// HISTORY, WEBSOCKET; for some types only as `{ READ = ["Task", "Group"] }`.
         dsf_role "dsf-role": default Vec<RoleGrant> = "",
         /// Roles for starting processes and answering questionnaires, as system|code.
         practitioner_role "practitioner-role": default Vec<String> = "",

@@ -64,7 +64,8 @@ impl PeerCertificate {
         const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
         const END: &str = "-----END CERTIFICATE-----";
         let pem = if value.starts_with("-----BEGIN%20") {
-            let escaped = value.replace('+', "%2B");
+            // The decoder splits a form; a form of one field it shall be.
+            let escaped = format!("v={}", value.replace('+', "%2B"));
             let (_, decoded) = url::form_urlencoded::parse(escaped.as_bytes()).next()?;
             decoded.trim().to_owned()
         } else {
