@@ -117,9 +117,8 @@ section! {
         fhir_base_url "fhir-base-url": optional Url = "https://dsf.hospital.example.org/fhir",
         /// Folder with process plugins, in addition to the built-in ones.
         plugin_dir "plugin-dir": optional Directory = "plugins",
-        /// Process instances worked on at the same time; a number for each processor core when
-        /// not set.
-        threads "threads": optional u16 = "4",
+        /// Process instances worked on at the same time.
+        threads "threads": default u16 = "4",
         /// Processes that finish what runs but start nothing new, as key|version.
         retired "retired": default Vec<String> = "",
         /// Processes that are not deployed at all, as key|version.
