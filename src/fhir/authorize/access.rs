@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::auth::{Identity, Operation, Subject};
+use crate::auth::{Coding, Identity, Operation, Subject};
 use crate::r4::{Resource, ResourceType};
 
 use super::fact::{Facts, Inquiry, Lookup};
@@ -39,6 +39,7 @@ pub enum AccessFilter {
 /// with security context: `CONTEXT:<reference>`. Task: `RECIPIENT:<organisation id>`,
 /// `REQUESTER:<organisation id>`, `REQUESTER-PERSON:<identifier>`, `DRAFT:<organisation id>`.
 /// QuestionnaireResponse: `USER-TASK`, `PERSON:<identifier>`, `PERSON-ROLE:<system>|<code>`.
+/// Call it for what is stored, with the literal references that the server added.
 #[must_use]
 pub fn access_keys(resource: &Resource, base_url: &str) -> Vec<String> {
     let mut keys = match resource.resource_type() {
@@ -83,11 +84,21 @@ fn role_of(extension: &Value) -> Option<String> {
         .find_map(|e| identifier_value(e.get("valueIdentifier")?, ORGANIZATION_IDENTIFIER))?;
     let role =
         extensions(extension, "organization-role").find_map(|e| coding(e.get("valueCoding")?))?;
-    Some(role_key(parent, &role.system, &role.code))
+    Some(role_key(parent, &role))
 }
 
-fn role_key(parent: &str, system: &str, code: &str) -> String {
-    format!("ROLE:{parent}|{system}|{code}")
+fn role_key(parent: &str, role: &Coding) -> String {
+    format!("ROLE:{}|{}|{}", part(parent), part(&role.system), role.code)
+}
+
+fn person_role_key(role: &Coding) -> String {
+    format!("PERSON-ROLE:{}|{}", part(&role.system), role.code)
+}
+
+/// A part of a key that another one follows: a bar in it must not end it, or `a|b` with `c` would
+/// open what `a` with `b|c` holds.
+fn part(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('|', "\\|")
 }
 
 fn binary_keys(binary: &Resource, base_url: &str) -> Vec<String> {
@@ -145,7 +156,7 @@ fn user_task_keys(response: &Resource) -> Vec<String> {
         keys.extend(persons.map(|value| format!("PERSON:{value}")));
         let roles = extensions(authorization, "practitioner-role")
             .filter_map(|e| coding(e.get("valueCoding")?));
-        keys.extend(roles.map(|role| format!("PERSON-ROLE:{}|{}", role.system, role.code)));
+        keys.extend(roles.map(|role| person_role_key(&role)));
     }
     keys
 }
@@ -201,7 +212,7 @@ fn keys_for_tags(identity: &Identity, inquiry: &Inquiry<'_>) -> Vec<String> {
     }
     for membership in inquiry.memberships(own).iter().filter(|m| m.parent_active) {
         let roles = membership.roles.iter();
-        keys.extend(roles.map(|r| role_key(&membership.parent, &r.system, &r.code)));
+        keys.extend(roles.map(|r| role_key(&membership.parent, r)));
     }
     keys
 }
@@ -235,11 +246,6 @@ fn keys_for_user_tasks(identity: &Identity) -> Vec<String> {
         return Vec::new();
     };
     let mut keys = vec![format!("PERSON:{}", person.identifier)];
-    keys.extend(
-        person
-            .roles
-            .iter()
-            .map(|r| format!("PERSON-ROLE:{}|{}", r.system, r.code)),
-    );
+    keys.extend(person.roles.iter().map(person_role_key));
     keys
 }

@@ -155,14 +155,8 @@ pub(super) fn keeps_immutable(
 ) -> bool {
     let same = |name: &str| old.get(name) == new.get(name);
     let same_identifier = |system| own_identifier(old, system) == own_identifier(new, system);
-    let references = |resource: &Resource, name: &str| -> Vec<String> {
-        let single = resource.get(name).filter(|value| value.is_object());
-        let all = single.into_iter().chain(resource.list(name));
-        all.filter_map(|r| string(r, "reference"))
-            .map(|r| bare_reference(r, base_url))
-            .collect()
-    };
-    let same_references = |name: &str| references(old, name) == references(new, name);
+    let same_references =
+        |name: &str| references(old, name, base_url) == references(new, name, base_url);
     let channel = |resource: &Resource, name: &str| {
         resource
             .get("channel")
@@ -190,4 +184,13 @@ pub(super) fn keeps_immutable(
         }
         _ => true,
     }
+}
+
+/// What a single or repeated reference element points to.
+fn references(resource: &Resource, name: &str, base_url: &str) -> Vec<String> {
+    let single = resource.get(name).filter(|value| value.is_object());
+    let all = single.into_iter().chain(resource.list(name));
+    all.filter_map(|r| string(r, "reference"))
+        .map(|r| bare_reference(r, base_url))
+        .collect()
 }

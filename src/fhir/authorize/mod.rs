@@ -18,6 +18,8 @@ mod read_tag;
 mod reference;
 mod request;
 mod task;
+#[cfg(test)]
+mod tests;
 mod unique;
 
 pub use access::{AccessFilter, access_filter, access_keys};

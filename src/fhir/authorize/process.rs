@@ -48,28 +48,21 @@ impl Party {
             "REMOTE" => false,
             _ => return None,
         };
-        let (kind, personal) = match kind.strip_suffix("_PRACTITIONER") {
-            Some(kind) if local => (kind, true),
-            Some(_) => return None,
-            None => (kind, false),
-        };
-        let (whom, practitioner) = match (kind, personal) {
-            ("ALL", false) => (Whom::All, None),
-            ("ALL", true) => (Whom::All, Some(coding_of(detail(value, "-practitioner")?)?)),
-            ("ORGANIZATION", false) => {
-                let organization = identifier_of(detail(value, "-organization")?)?;
-                (Whom::Organization(organization), None)
+        let (whom, practitioner) = match (kind, local) {
+            ("ALL", _) => (Whom::All, None),
+            ("ORGANIZATION", _) => (organization_of(detail(value, "-organization")?)?, None),
+            ("ROLE", _) => (role_of(detail(value, "-parent-organization-role")?)?, None),
+            ("ALL_PRACTITIONER", true) => {
+                (Whom::All, Some(coding_of(detail(value, "-practitioner")?)?))
             }
-            ("ORGANIZATION", true) => {
+            ("ORGANIZATION_PRACTITIONER", true) => {
                 let parts = detail(value, "-organization-practitioner")?;
-                let organization = identifier_of(part(parts, "organization")?)?;
                 (
-                    Whom::Organization(organization),
+                    organization_of(part(parts, "organization")?)?,
                     Some(practitioner_of(parts)?),
                 )
             }
-            ("ROLE", false) => (role_of(detail(value, "-parent-organization-role")?)?, None),
-            ("ROLE", true) => {
+            ("ROLE_PRACTITIONER", true) => {
                 let parts = detail(value, "-parent-organization-role-practitioner")?;
                 (role_of(parts)?, Some(practitioner_of(parts)?))
             }
@@ -101,6 +94,10 @@ fn part<'a>(parts: &'a Value, url: &'a str) -> Option<&'a Value> {
 
 fn identifier_of(extension: &Value) -> Option<String> {
     identifier_value(extension.get("valueIdentifier")?, ORGANIZATION_IDENTIFIER).map(str::to_owned)
+}
+
+fn organization_of(extension: &Value) -> Option<Whom> {
+    identifier_of(extension).map(Whom::Organization)
 }
 
 fn coding_of(extension: &Value) -> Option<Coding> {
