@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::session::Outlet;
 use super::{Closing, Feed, Frame, Mailbox, Payload, Session};
 use crate::auth::Identity;
+use crate::fhir::fault::Fault;
 use crate::fhir::search::terms;
+use crate::fhir::service::Peer;
 use crate::kernel::{Clock, Shutdown};
 use crate::r4::Resource;
 use crate::store::fhir::search::testing;
@@ -25,7 +27,7 @@ struct Door;
 
 #[async_trait]
 impl Mailbox for Door {
-    async fn may_receive(&self, _: &Identity, resource: &Resource) -> Result<bool, Error> {
+    async fn may_receive(&self, _: &Peer, resource: &Resource) -> Result<bool, Fault> {
         Ok(resource.get("language").is_none())
     }
 
@@ -92,7 +94,7 @@ impl World {
     }
 
     fn socket(&self) -> (Arc<Session>, Outlet) {
-        let (session, outlet) = Session::new(Arc::new(Identity::initial_loader()));
+        let (session, outlet) = Session::new(Peer::Loader, Arc::new(Identity::initial_loader()));
         self.feed.join(&session);
         (session, outlet)
     }
@@ -256,15 +258,14 @@ mod wire {
 
     async fn connect(world: &World, identity: Identity) -> Socket {
         let (feed, shutdown) = (Arc::clone(&world.feed), world.shutdown.clone());
-        let identity = Arc::new(identity);
+        let client = socket::Client { peer: Peer::Loader, identity };
         let server = HttpServer::new(move || {
-            let (feed, shutdown, identity) =
-                (Arc::clone(&feed), shutdown.clone(), Arc::clone(&identity));
+            let (feed, shutdown, client) = (Arc::clone(&feed), shutdown.clone(), client.clone());
             let open = move |request: HttpRequest, body: web::Payload| {
                 let answer = socket::open(
                     &request,
                     body,
-                    Arc::clone(&identity),
+                    client.clone(),
                     Arc::clone(&feed),
                     shutdown.clone(),
                 );
