@@ -7,12 +7,15 @@ use std::time::Duration;
 use actix_web::{App, HttpServer, middleware};
 
 use crate::auth::Roles;
+use crate::fhir::rest::Sockets;
 use crate::fhir::service::Service;
 use crate::fhir::settings::Settings;
+use crate::fhir::subscribe::{Feed, Mailbox};
 use crate::fhir::{initial, rest};
 use crate::kernel::{Clock, Shutdown};
 use crate::net::http::Client;
 use crate::net::{pem, tls};
+use crate::store::notify::Hub;
 use crate::store::{self, Store};
 
 /// How often old events and content without an owner are removed.
@@ -48,13 +51,14 @@ pub async fn start(
     clock: Clock,
     shutdown: &Shutdown,
 ) -> Result<Running, Error> {
-    let service = Arc::new(Service::open(settings, roles, store, remote, clock).await?);
+    let service = Arc::new(Service::open(settings, roles, store, remote, clock.clone()).await?);
     let thumbprint = match &service.settings().client_certificate {
         Some(path) => thumbprint(path)?,
         None => None,
     };
     initial::load(&service, thumbprint.as_deref()).await?;
-    listen(&service, shutdown)?;
+    let sockets = Sockets { feed: feed(&service, clock, shutdown).await?, shutdown: shutdown.clone() };
+    listen(&service, sockets, shutdown)?;
     keep_house(&service, shutdown);
     Ok(Running { service })
 }
@@ -66,17 +70,31 @@ fn thumbprint(path: &Path) -> Result<Option<String>, Error> {
     Ok(leaf.map(|leaf| leaf.thumbprint_hex().to_owned()))
 }
 
-fn listen(service: &Arc<Service>, shutdown: &Shutdown) -> Result<(), Error> {
+/// Delivers events from now on; sockets are opened later.
+async fn feed(
+    service: &Arc<Service>,
+    clock: Clock,
+    shutdown: &Shutdown,
+) -> Result<Arc<Feed>, Error> {
+    let mailbox: Arc<dyn Mailbox> = Arc::clone(service) as _;
+    let feed = Feed::open(service.store().clone(), mailbox, clock).await?;
+    let (running, begun) = (Arc::clone(&feed), shutdown.clone());
+    let hub = Hub::start(service.store());
+    shutdown.spawn(async move { running.run(&hub, &begun).await });
+    Ok(feed)
+}
+
+fn listen(service: &Arc<Service>, sockets: Sockets, shutdown: &Shutdown) -> Result<(), Error> {
     let settings = service.settings();
     let address = settings.listen;
     let broken = |cause| Error::Listen { address, cause };
     let acceptor = tls::Acceptor::new(settings.tls.clone())?;
     let shared = Arc::clone(service);
     let server = HttpServer::new(move || {
-        let service = Arc::clone(&shared);
+        let (service, sockets) = (Arc::clone(&shared), sockets.clone());
         App::new()
             .wrap(middleware::Compress::default())
-            .configure(move |config| rest::configure(&service, config))
+            .configure(move |config| rest::configure(&service, sockets, config))
     })
     .on_connect(tls::remember_peer)
     .tls_handshake_timeout(tls::HANDSHAKE_TIMEOUT)

@@ -10,6 +10,7 @@ mod page;
 mod resources;
 mod results;
 mod root;
+mod socket;
 mod summary;
 
 use std::sync::Arc;
@@ -22,13 +23,16 @@ use crate::fhir::fault::Fault;
 use crate::fhir::service::{Peer, Service};
 use crate::net::tls::PeerCertificate;
 
+pub use socket::Sockets;
+
 /// Puts the routes below the path of the base URL.
-pub fn configure(service: &Arc<Service>, config: &mut web::ServiceConfig) {
+pub fn configure(service: &Arc<Service>, sockets: Sockets, config: &mut web::ServiceConfig) {
     let path = url::Url::parse(&service.settings().base_url)
         .map(|url| url.path().trim_end_matches('/').to_owned())
         .unwrap_or_default();
     config
         .app_data(web::Data::from(Arc::clone(service)))
+        .app_data(web::Data::new(sockets))
         .service(web::scope(&path).default_service(web::to(dispatch)))
         .default_service(web::to(elsewhere));
 }
@@ -107,6 +111,7 @@ async fn route(
     match segments.as_slice() {
         [""] => call.root(payload).await,
         ["metadata"] => call.metadata().await,
+        ["ws"] => call.socket(payload).await,
         ["status"] => Err(Fault::unauthenticated()),
         ["_history"] => call.history_of_everything().await,
         [name, rest @ ..] => call.typed(name, rest, payload).await,

@@ -10,6 +10,7 @@ mod binary;
 mod condition;
 mod find;
 mod ground;
+mod hear;
 mod history;
 mod interact;
 mod profiles;

@@ -80,7 +80,10 @@ pub async fn run(
 ) -> Result<Found, Error> {
     let mut filter = Statement::default();
     let condition = settled(conn, &selection.condition).await?;
-    filter.kind("r", selection.kind).push(" AND ").condition(&condition);
+    filter
+        .kind("r", selection.kind)
+        .push(" AND ")
+        .condition(&condition);
     filter.push(" AND ").visible(&selection.visible);
     let key = (filter.sql.clone(), filter.binds.clone());
     let known = totals.known(&key);
@@ -170,7 +173,9 @@ pub async fn find_ids(
         .kind("r", kind)
         .push(" AND ");
     let condition = settled(conn, condition).await?;
-    statement.condition(&condition).push(" ORDER BY r.last_updated, r.id LIMIT ");
+    statement
+        .condition(&condition)
+        .push(" ORDER BY r.last_updated, r.id LIMIT ");
     statement.bind(Bind::Number(limit));
     let ids: Vec<Id> = statement.into_query().load(conn).await?;
     Ok(ids.into_iter().map(|id| id.id).collect())
@@ -214,7 +219,9 @@ pub async fn all(
 ) -> Result<Vec<Hit>, Error> {
     let mut statement = all_of(kind, &Visible::Everything);
     let condition = settled(conn, condition).await?;
-    statement.condition(&condition).push(" ORDER BY r.last_updated, r.id");
+    statement
+        .condition(&condition)
+        .push(" ORDER BY r.last_updated, r.id");
     let rows: Vec<Row> = statement.into_query().load(conn).await?;
     Ok(rows.into_iter().filter_map(hit).collect())
 }
