@@ -1,5 +1,19 @@
-//! Floor 0 without FHIR: time, retry, shutdown, telemetry.
+//! Floor 0 without FHIR: time, chance, retry, shutdown, telemetry, secrets, health.
+//!
+//! Everything here is handed around as a value, so that tests can replace it; nothing here
+//! knows what the rest of the program does with it.
 
 pub mod clock;
+pub mod health;
+pub mod random;
+pub mod retry;
+pub mod secret;
+pub mod shutdown;
+pub mod telemetry;
 
 pub use clock::Clock;
+pub use health::Health;
+pub use random::Random;
+pub use retry::{Backoff, retry};
+pub use secret::Secret;
+pub use shutdown::Shutdown;

@@ -1,5 +1,23 @@
 //! FHIR R4 as documents: an ordered JSON tree with typed views. Pure: no I/O, no clock.
+//!
+//! [`json`] and [`xml`] read and write documents, checked against the element [`table`] of the
+//! official definitions. [`view`] gives the types that the framework reasons about their domain
+//! words; [`dsf`] holds the fixed URLs of the Data Sharing Framework.
 
+pub mod bundle;
+pub mod canonical;
+pub mod datetime;
+pub mod dsf;
+pub mod identifier;
+pub mod node;
+pub mod outcome;
+pub mod reference;
 pub mod resource;
+pub mod table;
+pub mod view;
 
+pub use canonical::Canonical;
+pub use identifier::{Coding, Identifier};
+pub use node::Node;
+pub use outcome::Outcome;
 pub use resource::{Resource, ResourceType};

@@ -86,6 +86,27 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// An empty resource of this type.
+    #[must_use]
+    pub fn of_type(type_name: &str) -> Self {
+        let mut members = Map::new();
+        members.insert(
+            "resourceType".to_owned(),
+            Value::String(type_name.to_owned()),
+        );
+        Self {
+            type_name: type_name.to_owned(),
+            members,
+        }
+    }
+
+    /// The same with one more member, or another value for it.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
     /// Wraps an object that carries a `resourceType`; `None` when it does not.
     #[must_use]
     pub fn from_members(members: Map<String, Value>) -> Option<Self> {

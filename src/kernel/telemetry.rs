@@ -1,0 +1,67 @@
+//! Logging: lines for people on a terminal, JSON for machines everywhere else. Always on
+//! standard error, so that a command's output stays clean.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
+
+/// How log events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `Human` on a terminal, `Json` otherwise.
+    Auto,
+    Human,
+    Json,
+}
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub format: Format,
+    /// A level (`info`), or levels by module (`info,dsf::bpe=debug`).
+    pub level: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("not a log level: {0}")]
+    Level(#[from] ParseError),
+    #[error("logging was set up twice")]
+    Twice,
+}
+
+/// Starts logging for the whole process.
+///
+/// # Errors
+/// When the level makes no sense, or when logging runs already.
+pub fn init(settings: &Settings) -> Result<(), Error> {
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter(&settings.level)?)
+        .with_writer(std::io::stderr);
+    let terminal = std::io::stderr().is_terminal();
+    let started = match settings.format {
+        Format::Human => lines.with_ansi(terminal).try_init(),
+        Format::Auto if terminal => lines.try_init(),
+        Format::Auto | Format::Json => lines.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|_| Error::Twice)
+}
+
+/// Reads a level; also the check that the configuration makes.
+///
+/// # Errors
+/// When the level makes no sense.
+pub fn filter(level: &str) -> Result<EnvFilter, ParseError> {
+    EnvFilter::builder().parse(level)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_may_differ_by_module_and_nonsense_is_refused() {
+        assert!(filter("info,dsf::bpe=debug").is_ok());
+        assert!(filter("dsf=loud").is_err());
+    }
+}

@@ -1,0 +1,149 @@
+//! From a database URL to connections: TLS by `sslmode` and `sslrootcert` as libpq understands
+//! them, application name, time-outs and search path sent with the first packet.
+
+use std::sync::Arc;
+
+use diesel::result::{ConnectionError, ConnectionResult};
+use diesel_async::AsyncPgConnection;
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
+use postgres_openssl::MakeTlsConnector;
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Config, NoTls};
+
+use super::{Error, Schema, Settings};
+
+/// Makes connections for one role.
+#[derive(Clone)]
+pub(super) struct Connector(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    /// Built once: loading the system's trust store takes tens of milliseconds.
+    tls: Option<MakeTlsConnector>,
+}
+
+impl Connector {
+    pub(super) fn new(settings: &Settings, schema: Schema) -> Result<Self, Error> {
+        let url = settings.url.as_deref().ok_or_else(|| {
+            Error::Configuration("no database.url, and no private cluster was started".to_owned())
+        })?;
+        let (mut config, tls) = parse(url)?;
+        config
+            .application_name(format!("dsf-{}", schema.name()))
+            .connect_timeout(settings.connect_timeout)
+            .keepalives_idle(std::time::Duration::from_secs(30))
+            .options(format!(
+                "-c statement_timeout={} -c search_path={},public",
+                settings.statement_timeout.as_millis(),
+                schema.name()
+            ));
+        Ok(Self(Arc::new(Inner { config, tls })))
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(super) fn tls(&self) -> Option<MakeTlsConnector> {
+        self.0.tls.clone()
+    }
+
+    pub(super) async fn connect(&self) -> ConnectionResult<AsyncPgConnection> {
+        match self.tls() {
+            Some(tls) => {
+                let (client, connection) = self.config().connect(tls).await.map_err(refused)?;
+                AsyncPgConnection::try_from_client_and_connection(client, connection).await
+            }
+            None => {
+                let (client, connection) = self.config().connect(NoTls).await.map_err(refused)?;
+                AsyncPgConnection::try_from_client_and_connection(client, connection).await
+            }
+        }
+    }
+}
+
+fn refused(error: tokio_postgres::Error) -> ConnectionError {
+    ConnectionError::BadConnection(explain(&error))
+}
+
+/// The error with its causes: tokio-postgres alone says "db error".
+pub(super) fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+/// Splits off what tokio-postgres does not know of libpq's TLS parameters.
+fn parse(url: &str) -> Result<(Config, Option<MakeTlsConnector>), Error> {
+    let (address, query) = url.split_once('?').unwrap_or((url, ""));
+    let (mut mode, mut root, mut rest) = (None, None, Vec::new());
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=') {
+            Some(("sslmode", value)) => mode = Some(value.to_owned()),
+            Some(("sslrootcert", value)) => root = Some(percent_decoded(value)),
+            _ => rest.push(pair),
+        }
+    }
+    let mut config: Config = format!("{address}?{}", rest.join("&"))
+        .parse()
+        .map_err(|error| Error::Configuration(format!("database.url: {}", explain(&error))))?;
+    let local = config
+        .get_hosts()
+        .iter()
+        .all(|host| matches!(host, Host::Unix(_)));
+    let mode = if local {
+        "disable"
+    } else {
+        mode.as_deref().unwrap_or("prefer")
+    };
+    config.ssl_mode(match mode {
+        "disable" => SslMode::Disable,
+        "prefer" => SslMode::Prefer,
+        "require" | "verify-ca" | "verify-full" => SslMode::Require,
+        other => {
+            return Err(Error::Configuration(format!(
+                "database.url: sslmode={other} is not one of disable, prefer, require, verify-ca, verify-full"
+            )));
+        }
+    });
+    let tls = (mode != "disable")
+        .then(|| tls(mode, root.as_deref()))
+        .transpose()?;
+    Ok((config, tls))
+}
+
+fn tls(mode: &str, root: Option<&str>) -> Result<MakeTlsConnector, Error> {
+    let broken = |error: &dyn std::error::Error| {
+        Error::Configuration(format!("database.url: TLS cannot be set up: {error}"))
+    };
+    let mut builder = SslConnector::builder(SslMethod::tls_client()).map_err(|e| broken(&e))?;
+    if let Some(file) = root {
+        builder.set_ca_file(file).map_err(|error| {
+            Error::Configuration(format!(
+                "database.url: sslrootcert={file} is unusable: {error}"
+            ))
+        })?;
+    }
+    // libpq: `require` checks the chain only where a root certificate is given.
+    if !mode.starts_with("verify") && root.is_none() {
+        builder.set_verify(SslVerifyMode::NONE);
+    }
+    let mut connector = MakeTlsConnector::new(builder.build());
+    let check_name = mode == "verify-full";
+    connector.set_callback(move |connection, _| {
+        connection.set_verify_hostname(check_name);
+        Ok(())
+    });
+    Ok(connector)
+}
+
+fn percent_decoded(value: &str) -> String {
+    url::form_urlencoded::parse(format!("v={}", value.replace('+', "%2B")).as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}

@@ -1,0 +1,42 @@
+//! The database server of this process: somebody else's, or a private cluster of ours.
+
+use super::{Cluster, Error, Schema, Settings, Store};
+
+/// Where the stores of this process live. Keep it as long as they are used.
+pub struct Database {
+    settings: Settings,
+    cluster: Option<Cluster>,
+}
+
+impl Database {
+    /// Uses `settings.url`, or starts the private cluster and makes sure its database exists.
+    pub async fn open(settings: &Settings) -> Result<Self, Error> {
+        let mut settings = settings.clone();
+        let mut cluster = None;
+        if settings.url.is_none() {
+            let private = Cluster::start(&settings.data_dir, settings.bin_dir.as_deref()).await?;
+            private.ensure_database(&settings.database).await?;
+            settings.url = Some(private.url(&settings.database));
+            cluster = Some(private);
+        }
+        Ok(Self { settings, cluster })
+    }
+
+    /// The settings with the URL filled in.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The pool of a role, its schema up to date.
+    pub async fn store(&self, schema: Schema) -> Result<Store, Error> {
+        Store::open(&self.settings, schema).await
+    }
+
+    /// Stops the private cluster, if there is one.
+    pub async fn close(self) {
+        if let Some(cluster) = self.cluster {
+            cluster.stop().await;
+        }
+    }
+}
