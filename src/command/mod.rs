@@ -1,1 +1,9 @@
-//! (to be written)
+//! The commands: each reads its arguments, asks the floors below, prints, and answers an exit
+//! code. The only place where errors lose their type (anyhow).
+
+pub mod cert;
+pub mod config;
+pub mod db;
+pub mod healthcheck;
+pub mod serve;
+pub mod table;

@@ -1,1 +1,3 @@
-//! (to be written)
+//! The FHIR role: the mailbox.
+
+pub mod authorize;

@@ -8,16 +8,25 @@ pub mod bundle;
 pub mod canonical;
 pub mod datetime;
 pub mod dsf;
+mod failure;
 pub mod identifier;
+pub mod json;
+mod lexical;
 pub mod node;
 pub mod outcome;
 pub mod reference;
 pub mod resource;
 pub mod table;
 pub mod view;
+mod xhtml;
+pub mod xml;
 
 pub use canonical::Canonical;
+pub use failure::ParseError;
 pub use identifier::{Coding, Identifier};
 pub use node::Node;
 pub use outcome::Outcome;
 pub use resource::{Resource, ResourceType};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! Every key of `dsf.toml`, with the one comment that documents it everywhere.
+//!
+//! A doc comment here is a line of `dsf.toml.example` and of `docs/configuration.md`: after a
+//! change, write them anew with `dsf config example` (see [`crate::config::document`]).
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use url::Url;
+
+use crate::config::{Authorities, ByteSize, ClientCertificate, Directory, InputFile, Section};
+use crate::kernel::Secret;
+use crate::kernel::telemetry::Format;
+
+/// All sections in the order of the documents.
+pub fn sections() -> impl Iterator<Item = &'static Section> {
+    const ALL: &[Section] = &[
+        Organization::SECTION,
+        Fhir::SECTION,
+        Tls::SECTION,
+        Client::SECTION,
+        Auth::SECTION,
+        Bpe::SECTION,
+        Database::SECTION,
+        Status::SECTION,
+        Log::SECTION,
+    ];
+    ALL.iter()
+}
+
+section! {
+    /// The organisation this node belongs to.
+    Organization "organization" {
+        /// Identifier of the organisation, as in its Organization resource and in every
+        /// partner's allow list (system `http://dsf.dev/sid/organization-identifier`).
+        identifier "identifier": required String = "hospital.example.org",
+    }
+}
+
+section! {
+    /// The FHIR role: the mailbox that partners reach.
+    Fhir "fhir" {
+        /// Address under which partners and the own BPE reach the FHIR role, as in the
+        /// organisation's Endpoint resource; ends without a slash.
+        base_url "base-url": by_role Url = "https://dsf.hospital.example.org/fhir",
+        /// Address and port to listen on.
+        listen "listen": default SocketAddr = "0.0.0.0:8443",
+        /// Bundle (XML or JSON) with the own organisation and the allow list, loaded at start.
+        initial_bundle "initial-bundle": optional InputFile = "bundle.xml",
+        /// Matches on a page of a search when the request does not say.
+        page_count "page-count": default u32 = "20",
+        /// Largest request body; Binary content is streamed and not bound by it.
+        max_body_size "max-body-size": default ByteSize = "8 MiB",
+        /// Addresses of the reverse proxies whose X-ClientCert header counts; used with
+        /// `tls.client-certificate = "proxy"` only.
+        trusted_proxies "trusted-proxies": default Vec<IpAddr> = "",
+    }
+}
+
+section! {
+    /// The server side of TLS: who we are to partners, and whose certificates we accept.
+    Tls "tls" {
+        /// Server certificate with its intermediate certificates (PEM). Read again when it changes.
+        certificate "certificate": required InputFile = "server.crt",
+        /// Private key of the server certificate (PEM).
+        private_key "private-key": required InputFile = "server.key",
+        /// Password of the private key, if it has one.
+        private_key_password "private-key-password": optional Secret = "secret",
+        /// Certificate authorities of the client certificates we accept: a PEM file, or a folder
+        /// of .pem and .crt files.
+        client_cas "client-cas": required Authorities = "client-cas.crt",
+        /// Where the client certificate comes from: "required" in the TLS handshake, or "proxy"
+        /// when a reverse proxy ends TLS and forwards it in X-ClientCert.
+        client_certificate "client-certificate": default ClientCertificate = "required",
+    }
+}
+
+section! {
+    /// The client side of TLS: who we are when we call the own FHIR role and partners.
+    Client "client" {
+        /// Client certificate of the organisation with its intermediate certificates (PEM).
+        certificate "certificate": required InputFile = "client.crt",
+        /// Private key of the client certificate (PEM).
+        private_key "private-key": required InputFile = "client.key",
+        /// Password of the private key, if it has one.
+        private_key_password "private-key-password": optional Secret = "secret",
+        /// Certificate authorities of the servers we trust: a PEM file, or a folder of .pem and
+        /// .crt files; the operating system's when not set.
+        server_cas "server-cas": optional Authorities = "server-cas.crt",
+        /// Longest wait for a connection.
+        connect_timeout "connect-timeout": default Duration = "2s",
+        /// Longest wait for an answer to go on.
+        read_timeout "read-timeout": default Duration = "10s",
+        /// HTTP proxy for outgoing requests.
+        proxy "proxy": optional Url = "http://proxy.hospital.example.org:3128",
+        /// User name at the proxy.
+        proxy_username "proxy-username": optional String = "dsf",
+        /// Password at the proxy.
+        proxy_password "proxy-password": optional Secret = "secret",
+        /// Hosts, domains or address ranges that are reached without the proxy.
+        proxy_except "proxy-except": default Vec<String> = "",
+    }
+}
+
+section! {
+    /// Persons: which certificates hold which rights. Rules are `[[role]]` tables, see below.
+    Auth "auth" {
+        /// Rules in the YAML form of the Java DSF, in addition to the `[[role]]` tables.
+        roles_file "roles-file": optional InputFile = "roles.yaml",
+    }
+}
+
+section! {
+    /// The BPE role: the engine that runs the processes.
+    Bpe "bpe" {
+        /// The own FHIR role; fhir.base-url when not set.
+        fhir_base_url "fhir-base-url": optional Url = "https://dsf.hospital.example.org/fhir",
+        /// Folder with process plugins, in addition to the built-in ones.
+        plugin_dir "plugin-dir": optional Directory = "plugins",
+        /// Process instances worked on at the same time; a number for each processor core when
+        /// not set.
+        threads "threads": optional u16 = "4",
+        /// Processes that finish what runs but start nothing new, as key|version.
+        retired "retired": default Vec<String> = "",
+        /// Processes that are not deployed at all, as key|version.
+        excluded "excluded": default Vec<String> = "",
+        /// Address for health checks of a process that runs the BPE role alone; status.listen
+        /// when not set. Needed when both roles run on one host as two processes.
+        status_listen "status-listen": optional SocketAddr = "127.0.0.1:10001",
+    }
+}
+
+section! {
+    /// PostgreSQL. Without a url, dsf starts and owns a private cluster in data-dir.
+    Database "database" {
+        /// Address of an external database; `sslrootcert=FILE` names its certificate authorities.
+        url "url": optional Secret = "postgresql://dsf:password@db.example.org/dsf?sslmode=verify-full",
+        /// Folder of the private cluster; two processes need a folder each.
+        data_dir "data-dir": default Directory = "data",
+        /// Folder with PostgreSQL's programs (initdb, postgres) for the private cluster; looked
+        /// for in the usual places when not set.
+        bin_dir "bin-dir": optional Directory = "/usr/lib/postgresql/15/bin",
+        /// Most connections of each role.
+        pool_size "pool-size": default u16 = "10",
+    }
+}
+
+section! {
+    /// Health checks, for `dsf healthcheck` and container runtimes; plain HTTP, never for partners.
+    Status "status" {
+        /// Address and port to listen on.
+        listen "listen": default SocketAddr = "127.0.0.1:10000",
+    }
+}
+
+section! {
+    /// Logging, on standard error.
+    Log "log" {
+        /// "human", "json", or "auto": human on a terminal, JSON otherwise.
+        format "format": default Format = "auto",
+        /// error, warn, info, debug or trace; or by module, such as "info,dsf::bpe=debug".
+        level "level": default LogLevel = "info",
+    }
+}
+
+/// A level that the logging floor understands.
+#[derive(Clone, Debug)]
+pub struct LogLevel(pub String);

@@ -1,0 +1,163 @@
+//! Whose certificates are believed, and for what.
+//!
+//! Rules of `spec/auth-config.md` §1.2: every certificate in the trust store is an anchor, also an
+//! intermediate one; an extended key usage, if there is one, must allow client authentication, and
+//! `anyExtendedKeyUsage` does (OpenSSL alone would refuse it); there is no revocation check.
+
+use std::path::Path;
+
+use openssl::error::ErrorStack;
+use openssl::stack::Stack;
+use openssl::x509::store::{X509Store, X509StoreBuilder};
+use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
+use openssl::x509::{
+    X509, X509PurposeId, X509Ref, X509StoreContext, X509StoreContextRef, X509VerifyResult,
+};
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
+use x509_cert::der::oid::ObjectIdentifier;
+use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage};
+
+use super::PeerCertificate;
+use crate::net::pem;
+
+const ANY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
+const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
+
+/// OpenSSL's `X509_V_ERR_INVALID_PURPOSE`.
+const INVALID_PURPOSE: i32 = 26;
+
+/// A set of trusted certificates.
+pub struct Trust(Vec<X509>);
+
+/// Why a certificate is not believed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(String);
+
+impl Trust {
+    /// Reads a file or a folder.
+    pub fn load(path: &Path) -> Result<Self, pem::Error> {
+        Ok(Self(pem::certificates(path)?))
+    }
+
+    pub(super) fn anchors(&self) -> impl Iterator<Item = &X509Ref> {
+        self.0.iter().map(|certificate| &**certificate)
+    }
+
+    pub(super) fn store(&self) -> Result<X509Store, ErrorStack> {
+        let mut store = X509StoreBuilder::new()?;
+        for certificate in &self.0 {
+            store.add_cert(certificate.clone())?;
+        }
+        store.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
+        Ok(store.build())
+    }
+
+    /// Checks a client certificate that a proxy handed on, as the handshake would have done.
+    pub fn verify(&self, peer: &PeerCertificate) -> Result<(), Refusal> {
+        let broken = |error: ErrorStack| Refusal(error.to_string());
+        let leaf = X509::from_der(peer.der()).map_err(broken)?;
+        let purpose = if allows_any_usage(&leaf) {
+            X509PurposeId::ANY
+        } else {
+            X509PurposeId::SSL_CLIENT
+        };
+        let mut parameters = X509VerifyParam::new().map_err(broken)?;
+        parameters.set_purpose(purpose).map_err(broken)?;
+        parameters
+            .set_flags(X509VerifyFlags::PARTIAL_CHAIN)
+            .map_err(broken)?;
+        let mut store = X509StoreBuilder::new().map_err(broken)?;
+        for certificate in &self.0 {
+            store.add_cert(certificate.clone()).map_err(broken)?;
+        }
+        store.set_param(&parameters).map_err(broken)?;
+        let (store, none) = (store.build(), Stack::new().map_err(broken)?);
+        let mut context = X509StoreContext::new().map_err(broken)?;
+        let verified = context.init(&store, &leaf, &none, |context| {
+            Ok((context.verify_cert()?, context.error().error_string()))
+        });
+        match verified.map_err(broken)? {
+            (true, _) => Ok(()),
+            (false, reason) => Err(Refusal(reason.to_owned())),
+        }
+    }
+}
+
+/// The verify callback of the handshake.
+pub(super) fn tolerate_any_usage(good: bool, context: &mut X509StoreContextRef) -> bool {
+    if good {
+        return true;
+    }
+    let only_purpose = context.error().as_raw() == INVALID_PURPOSE && context.error_depth() == 0;
+    if only_purpose && context.current_cert().is_some_and(allows_any_usage) {
+        context.set_error(X509VerifyResult::OK);
+        return true;
+    }
+    let subject = context.current_cert().and_then(|certificate| {
+        Some(
+            PeerCertificate::try_from(certificate)
+                .ok()?
+                .subject()
+                .to_owned(),
+        )
+    });
+    tracing::info!(
+        subject = subject.as_deref().unwrap_or("?"),
+        reason = context.error().error_string(),
+        "client certificate refused"
+    );
+    false
+}
+
+/// Whether a certificate carries `anyExtendedKeyUsage` and may sign handshakes.
+fn allows_any_usage(certificate: &X509Ref) -> bool {
+    let usages = Usages::of(certificate);
+    usages.signs != Some(false)
+        && usages
+            .extended
+            .is_some_and(|list| list.contains(&ANY_USAGE))
+}
+
+/// §1.3: what a server's own certificate must carry.
+pub(super) fn usable_by_servers(certificate: &X509Ref) -> Result<(), &'static str> {
+    let usages = Usages::of(certificate);
+    match (usages.signs, usages.extended) {
+        (None, _) => Err("it has no key usage"),
+        (Some(false), _) => Err("its key usage has no digitalSignature"),
+        (_, None) => Err("it has no extended key usage"),
+        (_, Some(list)) if !list.contains(&SERVER_AUTH) => {
+            Err("its extended key usage has no serverAuth")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Usage extensions; `None` where a certificate has none.
+struct Usages {
+    signs: Option<bool>,
+    extended: Option<Vec<ObjectIdentifier>>,
+}
+
+impl Usages {
+    fn of(certificate: &X509Ref) -> Self {
+        let parsed = certificate
+            .to_der()
+            .ok()
+            .and_then(|der| Certificate::from_der(&der).ok());
+        let Some(parsed) = parsed else {
+            return Self {
+                signs: None,
+                extended: None,
+            };
+        };
+        let body = &parsed.tbs_certificate;
+        let signs = body.get::<KeyUsage>().ok().flatten();
+        let extended = body.get::<ExtendedKeyUsage>().ok().flatten();
+        Self {
+            signs: signs.map(|(_, usage)| usage.digital_signature()),
+            extended: extended.map(|(_, list)| list.0),
+        }
+    }
+}
