@@ -83,13 +83,16 @@ create index inbox_instance on inbox (instance) where instance is not null;
 -- Idempotency-Key of the request.
 create table outbox (
     id          uuid primary key,
-    kind        text        not null check (kind in ('message', 'answer')),
+    kind        text        not null check (kind in ('message', 'answer', 'signal', 'signal-delivery')),
     instance    uuid,
-    -- The activity instance that waits for the outcome; null for answers.
+    -- The activity instance that waits for the outcome of a message, or the subscription that
+    -- a signal is for.
     frame       bigint,
     task        uuid,
     document    text        not null,
-    url         text,
+    -- Of messages: the base address of the recipient's server, and the call that sends.
+    address     text,
+    call        text,
     due         timestamptz not null default clock_timestamp(),
     deadline    timestamptz not null,
     attempts    integer     not null default 0,

@@ -4,7 +4,10 @@
 //! randomness. Everything that touches the world lies in the other modules.
 
 pub mod engine;
+pub mod exchange;
 pub mod expression;
 pub mod model;
 pub mod parse;
+pub mod plugin;
+pub mod runtime;
 pub mod scenario;

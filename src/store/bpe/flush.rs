@@ -69,7 +69,8 @@ pub struct OutboxRow {
     pub frame: Option<i64>,
     pub task: Option<Uuid>,
     pub document: String,
-    pub url: Option<String>,
+    pub address: Option<String>,
+    pub call: Option<String>,
     pub patience_seconds: f64,
 }
 
@@ -162,11 +163,11 @@ tasks as (
     from own, unnest($27, $28, $29) t (task, document, answered)
     where inbox.task = t.task),
 new_outbox as (
-    insert into outbox (id, kind, instance, frame, task, document, url, deadline)
-    select o.id, o.kind, own.id, o.frame, o.task, o.document, o.url,
+    insert into outbox (id, kind, instance, frame, task, document, address, call, deadline)
+    select o.id, o.kind, own.id, o.frame, o.task, o.document, o.address, o.call,
            clock_timestamp() + make_interval(secs => o.patience)
-    from own, unnest($30, $31, $32, $33, $34, $35, $36)
-        o (id, kind, frame, task, document, url, patience)),
+    from own, unnest($30, $31, $32, $33, $34, $35, $42, $36)
+        o (id, kind, frame, task, document, address, call, patience)),
 new_history as (
     insert into history (instance, rev, seq, at, event, activity, detail)
     select own.id, own.rev, h.seq, h.at, h.event, h.activity, h.detail
@@ -283,11 +284,11 @@ fn message_binds<'a>(query: Query<'a>, flush: &'a Flush) -> Query<'a> {
         .bind::<Array<Nullable<BigInt>>, _>(column(outbox, |row| row.frame))
         .bind::<Array<Nullable<SqlUuid>>, _>(column(outbox, |row| row.task))
         .bind::<Array<Text>, _>(column(outbox, |row| row.document.as_str()))
-        .bind::<Array<Nullable<Text>>, _>(column(outbox, |row| row.url.as_deref()))
+        .bind::<Array<Nullable<Text>>, _>(column(outbox, |row| row.address.as_deref()))
         .bind::<Array<Double>, _>(column(outbox, |row| row.patience_seconds))
 }
 
-/// $37 to $41: history, and how the instance ended.
+/// $37 to $42: history, how the instance ended, and the calls that send.
 fn history_binds<'a>(query: Query<'a>, flush: &'a Flush) -> Query<'a> {
     let history = &flush.history;
     let outcome = match &flush.left {
@@ -300,6 +301,7 @@ fn history_binds<'a>(query: Query<'a>, flush: &'a Flush) -> Query<'a> {
         .bind::<Array<Text>, _>(column(history, |row| row.activity.as_str()))
         .bind::<Array<Nullable<Jsonb>>, _>(column(history, |row| row.detail.clone()))
         .bind::<Nullable<Text>, _>(outcome)
+        .bind::<Array<Nullable<Text>>, _>(column(&flush.outbox, |row| row.call.as_deref()))
 }
 
 fn column<'a, T, C>(rows: &'a [T], value: impl Fn(&'a T) -> C) -> Vec<C> {

@@ -206,7 +206,13 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error
     }
     let row: Next = sql_query(
         "select extract(epoch from min(due) - clock_timestamp())::float8 as seconds
-         from inbox where status in ('received', 'claiming', 'claimed')",
+         from inbox i where status in ('received', 'claiming', 'claimed')
+             and not exists (
+                 select 1 from inbox e
+                 where e.business_key = i.business_key
+                     and e.status in ('received', 'claiming', 'claimed')
+                     and e.held_until is null
+                     and (e.received, e.task) < (i.received, i.task))",
     )
     .get_result(conn)
     .await?;

@@ -34,7 +34,8 @@ pub async fn due(conn: &mut AsyncPgConnection, most: i64) -> Result<Vec<Due>, Er
     Ok(rows)
 }
 
-/// Seconds until the next job is due, by the clock of the database; negative when overdue.
+/// Seconds until the next job is due, by the clock of the database; negative when overdue. Jobs of
+/// instances that somebody works on do not count: their end rings.
 pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error> {
     #[derive(QueryableByName)]
     struct Next {
@@ -42,8 +43,9 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error
         seconds: Option<f64>,
     }
     let row: Next = sql_query(
-        "select extract(epoch from min(due) - clock_timestamp())::float8 as seconds
-         from job where retries > 0",
+        "select extract(epoch from min(j.due) - clock_timestamp())::float8 as seconds
+         from job j join instance i on i.id = j.instance
+         where j.retries > 0 and (i.lease_until is null or i.lease_until < now())",
     )
     .get_result(conn)
     .await?;

@@ -11,7 +11,6 @@ pub mod inbox;
 pub mod instance;
 pub mod job;
 pub mod outbox;
-pub mod plugin;
 
 /// The epoch of a lease: counts up whenever somebody takes it, so that a former holder's
 /// statements match no row.

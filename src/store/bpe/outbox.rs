@@ -14,7 +14,7 @@ use crate::store::Error;
 pub struct Entry {
     #[diesel(sql_type = SqlUuid)]
     pub id: Uuid,
-    /// `message` or `answer`.
+    /// `message`, `answer`, `signal` or `signal-delivery`.
     #[diesel(sql_type = Text)]
     pub kind: String,
     #[diesel(sql_type = Nullable<SqlUuid>)]
@@ -26,7 +26,9 @@ pub struct Entry {
     #[diesel(sql_type = Text)]
     pub document: String,
     #[diesel(sql_type = Nullable<Text>)]
-    pub url: Option<String>,
+    pub address: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub call: Option<String>,
     #[diesel(sql_type = Integer)]
     pub attempts: i32,
     #[diesel(sql_type = BigInt)]
@@ -49,7 +51,7 @@ pub async fn take(
          update outbox set lease_epoch = lease_epoch + 1, attempts = attempts + 1,
              due = clock_timestamp() + make_interval(secs => $2)
          from due where outbox.id = due.id
-         returning outbox.id, kind, instance, frame, task, document, url, attempts, lease_epoch,
+         returning outbox.id, kind, instance, frame, task, document, address, call, attempts, lease_epoch,
              deadline < clock_timestamp() as overdue",
     )
     .bind::<BigInt, _>(most)
@@ -101,6 +103,27 @@ pub async fn discard(conn: &mut AsyncPgConnection, entry: &Entry) -> Result<(), 
         .execute(conn)
         .await?;
     Ok(())
+}
+
+/// Replaces a signal by one entry for each receiver that waits for it now.
+pub async fn spread_signal(
+    conn: &mut AsyncPgConnection,
+    entry: &Entry,
+    name: &str,
+) -> Result<usize, Error> {
+    let rows = sql_query(
+        "with own as (
+             delete from outbox where id = $1 and lease_epoch = $2 returning document, deadline)
+         insert into outbox (id, kind, instance, frame, document, deadline)
+         select gen_random_uuid(), 'signal-delivery', s.instance, s.id, own.document, own.deadline
+         from own, subscription s where s.kind = 'signal' and s.name = $3",
+    )
+    .bind::<SqlUuid, _>(entry.id)
+    .bind::<BigInt, _>(entry.lease_epoch)
+    .bind::<Text, _>(name)
+    .execute(conn)
+    .await?;
+    Ok(rows)
 }
 
 /// Seconds until the next entry is due; negative when overdue.
