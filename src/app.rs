@@ -85,6 +85,9 @@ pub enum Error {
 /// When a part cannot start; what has started by then is ended again.
 pub async fn serve(config: Config, roles: &[Role]) -> Result<(), Error> {
     telemetry::init(&config.telemetry())?;
+    for warning in config.roles.warnings() {
+        tracing::warn!("{warning}");
+    }
     let shutdown = Shutdown::new();
     shutdown.on_signals().map_err(Error::Signals)?;
     let database = Database::open(&config.store()).await?;

@@ -1,5 +1,6 @@
 //! The floors of `docs/architecture.md`, held by a test: imports go down only, and each foreign
-//! library stays where it belongs. Reads the sources as text; comments and strings do not count.
+//! library stays where it belongs. Reads the sources as text; comments and strings do not count,
+//! nor do files called `tests.rs`, which may set up whatever surroundings they need.
 
 #![expect(
     clippy::unwrap_used,
@@ -170,10 +171,14 @@ fn visit(folder: &Path, each: &mut impl FnMut(&Path)) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             visit(&path, each);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if is_source(&path) {
             each(&path);
         }
     }
+}
+
+fn is_source(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs")
 }
 
 /// What is wrong with the file `name` (relative to `src`).

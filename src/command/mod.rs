@@ -3,6 +3,7 @@
 
 pub mod cert;
 pub mod config;
+pub mod dev;
 pub mod db;
 pub mod healthcheck;
 pub mod serve;

@@ -2,9 +2,10 @@
 
 use url::Url;
 
+use crate::auth::roles::Roles;
 use crate::config::keys::{Auth, Bpe, Client, Database, Fhir, Log, Organization, Status, Tls};
 use crate::config::reader::Reader;
-use crate::config::{ClientCertificate, RoleRule};
+use crate::config::{ClientCertificate, role};
 
 /// The roles that a process is going to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,8 @@ pub struct Config {
     pub fhir: Fhir,
     pub client: Option<Client>,
     pub auth: Auth,
-    pub role_rules: Vec<RoleRule>,
+    /// The rights of persons, from the `[[role]]` tables and the roles file.
+    pub roles: Roles,
     pub bpe: Bpe,
     pub database: Database,
     pub status: Status,
@@ -57,11 +59,7 @@ impl Config {
             Client::read(reader, "client")
         });
         let auth = Auth::read(reader, "auth");
-        let tables = reader.role_tables();
-        let rules: Vec<_> = tables
-            .iter()
-            .map(|table| RoleRule::read(reader, table))
-            .collect();
+        let roles = role::roles(reader, auth.as_ref());
         let bpe = Bpe::read(reader, "bpe");
         let database = Database::read(reader, "database");
         let status = Status::read(reader, "status");
@@ -76,7 +74,7 @@ impl Config {
             fhir,
             client,
             auth: auth?,
-            role_rules: rules.into_iter().collect::<Option<_>>()?,
+            roles: roles?,
             bpe,
             database: database?,
             status: status?,

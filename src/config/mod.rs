@@ -28,7 +28,6 @@ use std::path::PathBuf;
 pub use check::{BpeRole, Config, FhirRole, Needs};
 pub use layer::Origin;
 pub use problem::{Problem, Problems};
-pub use role::{RoleGrant, RoleRule};
 pub use section::{Key, Presence, Section};
 pub use value::{Authorities, ByteSize, ClientCertificate, Directory, InputFile, Setting, Shape};
 

@@ -140,6 +140,22 @@ impl<'a> Reader<'a> {
         });
     }
 
+    /// Notes a fault of a whole table.
+    pub(super) fn table_fault(&mut self, table: &str, fault: &str) {
+        let tag = self
+            .layers
+            .tables
+            .get(table)
+            .map(figment::value::Value::tag);
+        self.problems.push(Problem {
+            key: table.to_owned(),
+            origin: tag.map(|tag| self.layers.origin(table, tag)),
+            value: None,
+            fault: format!("is not understood: {fault}"),
+            remedy: "compare it with `dsf config explain role`".to_owned(),
+        });
+    }
+
     fn secret_from_file<T: Setting>(&mut self, table: &str, key: &str) -> Option<T> {
         let file_key = format!("{key}-file");
         if self.layers.value(table, key).is_some() {

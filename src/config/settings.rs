@@ -1,7 +1,11 @@
 //! What the floors below are told: their settings, built from the keys.
 
+use crate::config::ClientCertificate;
 use crate::config::Config;
+use crate::config::keys::{Client, Tls};
 use crate::kernel::telemetry;
+use crate::net::pem::KeyFiles;
+use crate::net::{http, tls};
 use crate::store;
 
 impl Config {
@@ -29,6 +33,47 @@ impl Config {
                 .map(|folder| folder.0.clone()),
             pool_size: self.database.pool_size.into(),
             ..store::Settings::default()
+        }
+    }
+}
+
+impl Tls {
+    #[must_use]
+    pub fn acceptor(&self) -> tls::Settings {
+        tls::Settings {
+            server: KeyFiles {
+                certificate: self.certificate.0.clone(),
+                private_key: self.private_key.0.clone(),
+                password: self.private_key_password.clone(),
+            },
+            client_cas: Some(self.client_cas.0.clone()),
+            client_certificate: match self.client_certificate {
+                ClientCertificate::Required => tls::ClientCertificate::Required,
+                ClientCertificate::Proxy => tls::ClientCertificate::Ignored,
+            },
+        }
+    }
+}
+
+impl Client {
+    #[must_use]
+    pub fn http(&self) -> http::Settings {
+        http::Settings {
+            identity: Some(KeyFiles {
+                certificate: self.certificate.0.clone(),
+                private_key: self.private_key.0.clone(),
+                password: self.private_key_password.clone(),
+            }),
+            server_cas: self.server_cas.as_ref().map(|path| path.0.clone()),
+            connect_timeout: self.connect_timeout,
+            read_timeout: self.read_timeout,
+            proxy: self.proxy.as_ref().map(|url| http::Proxy {
+                url: url.to_string(),
+                username: self.proxy_username.clone(),
+                password: self.proxy_password.clone(),
+                except: self.proxy_except.clone(),
+            }),
+            ..http::Settings::default()
         }
     }
 }

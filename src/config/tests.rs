@@ -4,6 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::auth::Operation;
+use crate::auth::roles::Claims;
+use crate::r4::ResourceType;
 
 const BOTH: Needs = Needs {
     fhir: true,
@@ -97,7 +100,7 @@ fn a_node_needs_its_identifier_address_certificates_and_nothing_else() {
     assert_eq!(config.bpe_role.unwrap().fhir_base_url, fhir.base_url);
     assert_eq!(config.fhir.max_body_size, ByteSize(8 << 20));
     assert_eq!(config.database.data_dir, Directory(folder.0.join("data")));
-    assert!(config.database.url.is_none() && config.role_rules.is_empty());
+    assert!(config.database.url.is_none() && config.roles == crate::auth::roles::Roles::default());
 }
 
 #[test]
@@ -168,7 +171,7 @@ fn later_layers_win_key_by_key() {
         "environment variable DSF_FHIR__TRUSTED_PROXIES"
     );
     assert_eq!(origin("fhir.listen").unwrap(), "default");
-    assert_eq!(origin("bpe.threads"), None);
+    assert_eq!(origin("bpe.plugin-dir"), None);
 }
 
 #[test]
@@ -255,21 +258,35 @@ fn a_secret_may_come_from_a_file_and_is_never_shown() {
 fn role_rules_are_tables_whose_faults_have_lines_too() {
     let rules = r#"
 [[role]]
-thumbprint = ["aa", "bb"]
+email = "reader@example.org"
 dsf-role = ["CREATE", { READ = ["Task", "Group"] }]
 practitioner-role = "http://dsf.dev/fhir/CodeSystem/practitioner-role|DSF_ADMIN"
 
 [[role]]
 e-mail = "reader@example.org"
 dsf-role = [{ READ = ["Task"], SEARCH = ["Task"] }]
+
+[[role]]
+dsf-role = "WRITE"
 "#;
     let valid = rules.split("\n\n").next().unwrap();
     let folder = Folder::with(&format!("{NODE}{valid}\n"));
-    let rule = folder.sources().load(BOTH).unwrap().role_rules.remove(0);
-    assert_eq!(rule.thumbprint, ["aa", "bb"]);
-    assert_eq!(rule.practitioner_role.len(), 1);
-    assert_eq!(rule.dsf_role[1].operation, "READ");
-    assert_eq!(rule.dsf_role[1].types, ["Task", "Group"]);
+    let roles = folder.sources().load(BOTH).unwrap().roles;
+    let email = Some("reader@example.org");
+    let granted = roles
+        .granted(&Claims {
+            email,
+            ..Claims::default()
+        })
+        .unwrap();
+    assert_eq!(granted.practitioner_roles.len(), 1);
+    assert!(
+        granted
+            .rights
+            .allow(Operation::Create, ResourceType::Patient)
+    );
+    assert!(granted.rights.allow(Operation::Read, ResourceType::Group));
+    assert!(!granted.rights.allow(Operation::Read, ResourceType::Patient));
 
     let problems = Folder::with(&format!("{NODE}{rules}")).problems(BOTH);
     let found: Vec<_> = problems
@@ -278,7 +295,11 @@ dsf-role = [{ READ = ["Task"], SEARCH = ["Task"] }]
         .collect();
     assert_eq!(
         found,
-        [("role[1].e-mail", Some(22)), ("role[1].dsf-role", Some(23))]
+        [
+            ("role[1].e-mail", Some(22)),
+            ("role[1].dsf-role", Some(23)),
+            ("role[2]", Some(25)),
+        ]
     );
 }
 

@@ -1,10 +1,11 @@
 //! What the store must be told; `config` builds it from the file.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// How to reach PostgreSQL and how to treat it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// An existing database (`postgresql://…?sslmode=…&sslrootcert=…`). Without it a private
     /// cluster is started in `data_dir`.
@@ -23,6 +24,17 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// How long one statement may run.
     pub statement_timeout: Duration,
+}
+
+/// Without the URL: it may hold a password.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("data_dir", &self.data_dir)
+            .field("database", &self.database)
+            .field("pool_size", &self.pool_size)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Settings {

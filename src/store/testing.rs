@@ -49,6 +49,7 @@ async fn start() -> Cluster {
 }
 
 /// A shell that outlives us waits for the end of our side of its input, then cleans up.
+#[expect(clippy::zombie_processes, reason = "it outlives us on purpose")]
 #[expect(clippy::expect_used, reason = "a test harness fails by panicking")]
 fn remove_with_us(folder: &Path) {
     let script = "trap '' INT TERM HUP; cat >/dev/null; i=0; \

@@ -194,7 +194,7 @@ impl Runtime {
             Ok(held) => held,
             Err(advance) => return Ok(advance),
         };
-        if !held.state.jobs.contains_key(&job) {
+        if held.state.jobs().all(|waiting| waiting.id != job) {
             return self.settle(&held, Advance::Stale).await;
         }
         let nothing = Consumed::default();
@@ -223,7 +223,7 @@ impl Runtime {
             Err(advance) => return Ok(advance),
         };
         let subscription = wait(subscription);
-        if !held.state.subscriptions.contains_key(&subscription) {
+        if held.state.receiving_scope(subscription).is_none() {
             return self.settle(&held, Advance::Stale).await;
         }
         let consumed =

@@ -6,12 +6,13 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha512};
 use x509_cert::Certificate;
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::{Decode, Error};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName};
+
+use crate::net::tls::Thumbprint;
 
 const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
@@ -40,17 +41,6 @@ struct Verdict {
     remarks: Vec<String>,
 }
 
-/// Lower-case hexadecimal SHA-512 of the DER form.
-pub(super) fn thumbprint(der: &[u8]) -> String {
-    Sha512::digest(der)
-        .iter()
-        .fold(String::with_capacity(128), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
-}
-
 impl Inspection {
     pub(super) fn of(der: &[u8], now: Timestamp) -> Result<Self, Error> {
         let certificate = Certificate::from_der(der)?;
@@ -72,7 +62,7 @@ impl Inspection {
         };
         verdict.remark(now, valid_from, valid_until, extended.is_none());
         Ok(Self {
-            thumbprint: thumbprint(der),
+            thumbprint: Thumbprint::of(der).to_string(),
             subject: content.subject.to_string(),
             issuer: content.issuer.to_string(),
             valid_from,
@@ -304,14 +294,5 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
-    }
-
-    #[test]
-    fn a_thumbprint_is_sha_512_in_lower_case_hexadecimal() {
-        let hex = thumbprint(b"abc");
-        assert!(
-            hex.starts_with("ddaf35a193617abacc417349ae204131") && hex.len() == 128,
-            "{hex}"
-        );
     }
 }

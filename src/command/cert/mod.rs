@@ -11,6 +11,7 @@ use openssl::x509::X509;
 
 use crate::command::table::Table;
 use crate::kernel::Clock;
+use crate::net::tls::Thumbprint;
 use inspection::Inspection;
 
 #[derive(Debug, Subcommand)]
@@ -61,13 +62,13 @@ fn thumbprint(files: &[PathBuf], json: bool) -> anyhow::Result<ExitCode> {
     for file in files {
         let certificates = certificates(file)?;
         table.row([
-            inspection::thumbprint(&certificates[0]),
+            Thumbprint::of(&certificates[0]).to_string(),
             file.display().to_string(),
         ]);
     }
     match (files, json) {
         // One file, one line, nothing to cut off: for use in scripts.
-        ([file], false) => println!("{}", inspection::thumbprint(&certificates(file)?[0])),
+        ([file], false) => println!("{}", Thumbprint::of(&certificates(file)?[0])),
         _ => table.print(json)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -140,7 +140,11 @@ impl Peer {
     fn new(network: &Network, organization: &Organization) -> anyhow::Result<Self> {
         let home = network.home(organization);
         let settings = http::Settings {
-            identity: Some(KeyFiles::new(home.join("client.crt"), home.join("client.key"))),
+            identity: Some(KeyFiles {
+                certificate: home.join("client.crt"),
+                private_key: home.join("client.key"),
+                password: None,
+            }),
             server_cas: Some(network.folder.join("ca.crt")),
             ..http::Settings::default()
         };

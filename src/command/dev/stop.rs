@@ -114,6 +114,12 @@ pub async fn reset(folder: &Path) -> anyhow::Result<ExitCode> {
     // Only what `dev up` has made is removed.
     Network::load(folder)?;
     let code = down(folder).await?;
+    // Where a private parent folder keeps the database's own user out, its files lie elsewhere.
+    if let Ok(elsewhere) = fs::read_link(folder.join("postgres/cluster"))
+        && let Some(home) = elsewhere.ancestors().find(|path| path.starts_with("/var/lib/dsf"))
+    {
+        fs::remove_dir_all(home).with_context(|| format!("cannot remove {}", home.display()))?;
+    }
     fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     println!("removed {}", folder.display());
     Ok(code)

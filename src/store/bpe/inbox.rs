@@ -76,7 +76,7 @@ pub async fn take(
              order by received limit $1 for update skip locked)
          update inbox set
              status = case when inbox.status = 'received' then 'claiming' else inbox.status end,
-             lease_epoch = lease_epoch + 1, attempts = attempts + 1,
+             lease_epoch = inbox.lease_epoch + 1, attempts = inbox.attempts + 1,
              due = clock_timestamp() + make_interval(secs => $2)
          from open, inbox before
          where inbox.task = open.task and before.task = open.task

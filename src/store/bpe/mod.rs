@@ -15,3 +15,6 @@ pub mod outbox;
 /// The epoch of a lease: counts up whenever somebody takes it, so that a former holder's
 /// statements match no row.
 pub type Epoch = i64;
+
+#[cfg(test)]
+mod tests;

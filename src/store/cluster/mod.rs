@@ -8,6 +8,8 @@ mod binaries;
 mod directory;
 mod postmaster;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 

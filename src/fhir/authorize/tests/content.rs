@@ -215,6 +215,12 @@ fn what_is_there_must_have_the_right_shape() {
             false,
         ),
         (
+            "Organization",
+            "extension",
+            thumbprints(&[&format!("{}G", &hex[1..])]),
+            false,
+        ),
+        (
             "OrganizationAffiliation",
             "endpoint",
             json!([{"reference": "Endpoint/1"}, {"reference": "Endpoint/2"}]),

@@ -439,7 +439,7 @@ fn a_process_url_has_a_domain_a_name_and_a_version_of_two_numbers() {
         "http://dsf.dev/bpe/Process/ping|1.x",
         "http://dsf.dev/Process/ping|1.0",
         "http://dsf/bpe/Process/ping|1.0",
-        "http://a.dsf.d-v/bpe/Process/ping|1.0",
+        "http://dsf.d-v/bpe/Process/ping|1.0",
         "http://a.dev/bpe/Process/ping|1.0",
         "http://-a.dev/bpe/Process/ping|1.0",
         "ftp://dsf.dev/bpe/Process/ping|1.0",
