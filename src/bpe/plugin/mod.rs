@@ -1,6 +1,7 @@
 //! Process plugins: packages, their deployment, and the host that runs their code.
 
 pub mod activity;
+pub mod deploy;
 pub mod host;
 pub mod js;
 pub mod local_fhir;

@@ -25,7 +25,11 @@ pub enum Error {
         "the own FHIR server has {endpoints} active Endpoints with address {address} and \
          {organizations} active Organizations for them; exactly one of each is needed"
     )]
-    Ambiguous { address: String, endpoints: usize, organizations: usize },
+    Ambiguous {
+        address: String,
+        endpoints: usize,
+        organizations: usize,
+    },
 }
 
 /// Asks for the own organisation (spec/bpe.md §5.7). The caller repeats it while it is
@@ -36,20 +40,27 @@ pub enum Error {
 pub async fn own(local: &dyn LocalFhir) -> Result<Own, Error> {
     let address: String = byte_serialize(local.base_url().as_bytes()).collect();
     let path = format!("Endpoint?status=active&address={address}&_include=Endpoint:organization");
-    let request = Request { prefer: Some("handling=strict".to_owned()), ..Request::get(path) };
+    let request = Request {
+        prefer: Some("handling=strict".to_owned()),
+        ..Request::get(path)
+    };
     let response = local.request(request).await?;
     if !response.is_success() {
         return Err(Error::Refused(response.explanation()));
     }
     let found = resources(response.body.as_ref());
     let endpoints = identifiers(&found, "Endpoint", dsf::sid::ENDPOINT);
-    let active: Vec<_> =
-        found.iter().filter(|one| one.get("active") != Some(&Value::Bool(false))).cloned().collect();
+    let active: Vec<_> = found
+        .iter()
+        .filter(|one| one.get("active") != Some(&Value::Bool(false)))
+        .cloned()
+        .collect();
     let organizations = identifiers(&active, "Organization", dsf::sid::ORGANIZATION);
     match (&endpoints[..], &organizations[..]) {
-        ([endpoint], [organization]) => {
-            Ok(Own { organization: organization.clone(), endpoint: endpoint.clone() })
-        }
+        ([endpoint], [organization]) => Ok(Own {
+            organization: organization.clone(),
+            endpoint: endpoint.clone(),
+        }),
         _ => Err(Error::Ambiguous {
             address: local.base_url().to_owned(),
             endpoints: endpoints.len(),

@@ -58,11 +58,17 @@ impl Call<'_> {
 
 /// BPMN errors are for service and send tasks (docs/plugins.md §3).
 fn may_throw_boundary(kind: &CallKind) -> bool {
-    matches!(kind, CallKind::Service | CallKind::BusinessRule | CallKind::Send)
+    matches!(
+        kind,
+        CallKind::Service | CallKind::BusinessRule | CallKind::Send
+    )
 }
 
 fn members(tasks: &[Resource]) -> Vec<Value> {
-    tasks.iter().map(|task| Value::Object(task.members().clone())).collect()
+    tasks
+        .iter()
+        .map(|task| Value::Object(task.members().clone()))
+        .collect()
 }
 
 /// What the prelude's `call` answers.
@@ -97,10 +103,15 @@ impl Returned {
 
 /// Reads the answer of the prelude.
 pub(super) fn returned(activity: &Activity, answer: Result<String, js::Error>) -> Returned {
-    let read = answer.map_err(|error| failed(error.kind(), &error.to_string())).and_then(|text| {
-        understood(activity, &text).map_err(|message| failed("InternalError", &message))
-    });
-    read.unwrap_or_else(|performance| Returned { performance, value: Value::Null })
+    let read = answer
+        .map_err(|error| failed(error.kind(), &error.to_string()))
+        .and_then(|text| {
+            understood(activity, &text).map_err(|message| failed("InternalError", &message))
+        });
+    read.unwrap_or_else(|performance| Returned {
+        performance,
+        value: Value::Null,
+    })
 }
 
 fn understood(activity: &Activity, text: &str) -> Result<Returned, String> {
@@ -113,9 +124,22 @@ fn understood(activity: &Activity, text: &str) -> Result<Returned, String> {
         };
         settings.push(Setting { name, value, local });
     }
-    let outcome = answer.error.map_or(Performed::Done, |thrown| outcome(activity, thrown));
-    let tasks = answer.tasks.into_iter().filter_map(Resource::from_value).collect();
-    Ok(Returned { performance: Performance { settings, tasks, outcome }, value: answer.value })
+    let outcome = answer
+        .error
+        .map_or(Performed::Done, |thrown| outcome(activity, thrown));
+    let tasks = answer
+        .tasks
+        .into_iter()
+        .filter_map(Resource::from_value)
+        .collect();
+    Ok(Returned {
+        performance: Performance {
+            settings,
+            tasks,
+            outcome,
+        },
+        value: answer.value,
+    })
 }
 
 fn outcome(activity: &Activity, thrown: Thrown) -> Performed {
@@ -124,11 +148,21 @@ fn outcome(activity: &Activity, thrown: Thrown) -> Performed {
             let message = Some(thrown.message).filter(|text| !text.is_empty());
             Performed::Error { code, message }
         }
-        _ => Performed::Failed { kind: thrown.kind, message: thrown.message },
+        _ => Performed::Failed {
+            kind: thrown.kind,
+            message: thrown.message,
+        },
     }
 }
 
 pub(super) fn failed(kind: &str, message: &str) -> Performance {
-    let outcome = Performed::Failed { kind: kind.to_owned(), message: message.to_owned() };
-    Performance { settings: Vec::new(), tasks: Vec::new(), outcome }
+    let outcome = Performed::Failed {
+        kind: kind.to_owned(),
+        message: message.to_owned(),
+    };
+    Performance {
+        settings: Vec::new(),
+        tasks: Vec::new(),
+        outcome,
+    }
 }

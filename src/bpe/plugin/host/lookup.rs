@@ -32,7 +32,10 @@ pub(super) struct Refusal {
 
 impl Lookups {
     pub(super) fn new(local: Arc<dyn LocalFhir>) -> Self {
-        Self { local, known: Mutex::default() }
+        Self {
+            local,
+            known: Mutex::default(),
+        }
     }
 
     /// All matches and includes of a search, from all its pages.
@@ -67,8 +70,10 @@ impl Lookups {
         let mut found = Vec::new();
         for page in 1..=MOST_PAGES {
             let path = format!("{query}&_page={page}");
-            let request =
-                Request { prefer: Some("handling=strict".to_owned()), ..Request::get(path) };
+            let request = Request {
+                prefer: Some("handling=strict".to_owned()),
+                ..Request::get(path)
+            };
             let response = self.local.request(request).await.map_err(|error| Refusal {
                 message: error.to_string(),
                 status: None,
@@ -82,8 +87,15 @@ impl Lookups {
                 });
             }
             let Some(bundle) = response.body else { break };
-            found.extend(bundle.items("entry").filter_map(|entry| entry.get("resource").cloned()));
-            if !bundle.items("link").any(|link| link.text("relation") == Some("next")) {
+            found.extend(
+                bundle
+                    .items("entry")
+                    .filter_map(|entry| entry.get("resource").cloned()),
+            );
+            if !bundle
+                .items("link")
+                .any(|link| link.text("relation") == Some("next"))
+            {
                 break;
             }
         }

@@ -51,10 +51,15 @@ impl KeyStrategy {
 }
 
 fn derived(effect: Uuid, purpose: &str) -> String {
-    let digest = Sha256::new().chain_update(effect).chain_update(purpose).finalize();
+    let digest = Sha256::new()
+        .chain_update(effect)
+        .chain_update(purpose)
+        .finalize();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
-    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+    uuid::Builder::from_random_bytes(bytes)
+        .into_uuid()
+        .to_string()
 }
 
 impl Draft {
@@ -65,9 +70,14 @@ impl Draft {
     pub(super) fn of(activity: &Activity) -> Result<Self, String> {
         let field = |name: &str| {
             let text = activity.fields.get(name).and_then(Variable::as_str);
-            text.filter(|text| !text.trim().is_empty()).map(str::to_owned).ok_or_else(|| {
-                format!("the field {name} of {} is not a text with something in it", activity.node)
-            })
+            text.filter(|text| !text.trim().is_empty())
+                .map(str::to_owned)
+                .ok_or_else(|| {
+                    format!(
+                        "the field {name} of {} is not a text with something in it",
+                        activity.node
+                    )
+                })
         };
         let [canonical, profile, name] = MESSAGE_FIELDS;
         let target = match activity.visible.get("target") {
@@ -109,7 +119,12 @@ impl Draft {
             local: false,
         });
         let task = self.task(&key, more, sender);
-        let Target { organization_identifier, endpoint_identifier, endpoint_url, .. } = self.target;
+        let Target {
+            organization_identifier,
+            endpoint_identifier,
+            endpoint_url,
+            ..
+        } = self.target;
         let message = Message {
             organization: organization_identifier,
             endpoint: endpoint_identifier,
@@ -129,7 +144,10 @@ impl Draft {
             input.push(text_input(dsf::message::CORRELATION_KEY, key));
         }
         input.extend(more);
-        let at = sender.now.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S+00:00");
+        let at = sender
+            .now
+            .to_zoned(TimeZone::UTC)
+            .strftime("%Y-%m-%dT%H:%M:%S+00:00");
         let members = json!({
             "resourceType": "Task",
             "meta": { "profile": [self.profile] },
@@ -173,6 +191,8 @@ pub(super) fn parameters(returned: Value) -> Result<Vec<Value>, String> {
         Value::Array(inputs) if inputs.iter().all(|input| input.get("type").is_some()) => {
             Ok(inputs)
         }
-        _ => Err("additionalInputParameters must return an array of Task.input elements".to_owned()),
+        _ => {
+            Err("additionalInputParameters must return an array of Task.input elements".to_owned())
+        }
     }
 }

@@ -90,13 +90,21 @@ impl Plugins {
             }
         }
         let lookups = Arc::new(Lookups::new(Arc::clone(&local)));
-        Self { processes, local, lookups, organization: organization.to_owned(), clock }
+        Self {
+            processes,
+            local,
+            lookups,
+            organization: organization.to_owned(),
+            clock,
+        }
     }
 
     /// What an exception that nobody handles leads to in a process.
     #[must_use]
     pub fn on_failure(&self, process: &ProcessId) -> OnFailure {
-        self.processes.get(process).map_or(OnFailure::FailTask, |process| process.on_failure)
+        self.processes
+            .get(process)
+            .map_or(OnFailure::FailTask, |process| process.on_failure)
     }
 }
 
@@ -126,15 +134,17 @@ impl Host for Plugins {
     }
 
     async fn delivered(&self, activity: Activity, delivery: Delivery) -> Performance {
-        let entry = self.processes.get(&activity.process).and_then(|process| {
-            process.entry(&activity.class)
-        });
+        let entry = self
+            .processes
+            .get(&activity.process)
+            .and_then(|process| process.entry(&activity.class));
         let message = Draft::of(&activity).ok().map(|draft| draft.for_code());
         let (member, exception) = match &delivery {
             Delivery::Accepted => ("afterSend", None),
-            Delivery::Failed { status, message } => {
-                ("handleException", Some(json!({ "message": message, "status": status })))
-            }
+            Delivery::Failed { status, message } => (
+                "handleException",
+                Some(json!({ "message": message, "status": status })),
+            ),
         };
         match (entry, delivery) {
             (Some((code, shape)), _) if shape.has(member) && message.is_some() => {
@@ -214,7 +224,10 @@ impl Plugins {
         mut performance: Performance,
         inputs: Vec<Value>,
     ) -> Performance {
-        let sender = Sender { organization: &self.organization, now: self.clock.now() };
+        let sender = Sender {
+            organization: &self.organization,
+            now: self.clock.now(),
+        };
         let (message, setting) = draft.finish(activity, strategy, inputs, &sender);
         performance.settings.extend(setting);
         performance.outcome = Performed::Send(Box::new(message));
@@ -231,7 +244,10 @@ impl Plugins {
             activity: activity.node.clone(),
             business_key: activity.business_key.clone(),
         };
-        returned(activity, code.pool.call(call.input(), Arc::new(outside)).await)
+        returned(
+            activity,
+            code.pool.call(call.input(), Arc::new(outside)).await,
+        )
     }
 }
 
@@ -243,9 +259,16 @@ impl Process {
 }
 
 fn nothing() -> Performance {
-    Performance { settings: Vec::new(), tasks: Vec::new(), outcome: Performed::Done }
+    Performance {
+        settings: Vec::new(),
+        tasks: Vec::new(),
+        outcome: Performed::Done,
+    }
 }
 
 fn no_plugin(activity: &Activity) -> Performance {
-    failed("PluginMissing", &format!("no plugin brings the process {}", activity.process))
+    failed(
+        "PluginMissing",
+        &format!("no plugin brings the process {}", activity.process),
+    )
 }

@@ -63,15 +63,21 @@ impl js::Outside for Outside {
 
     async fn ask(&self, question: String) -> String {
         let answer = match serde_json::from_str(&question) {
-            Ok(Question::Lookup(query)) => {
-                self.lookups.resources(&query).await.map(|found| json!(*found))
-            }
+            Ok(Question::Lookup(query)) => self
+                .lookups
+                .resources(&query)
+                .await
+                .map(|found| json!(*found)),
             Ok(Question::Fhir(question)) => self.fhir(*question).await,
             Err(error) => Err(refusal(error.to_string())),
         };
         let answer = match answer {
             Ok(value) => json!({ "value": value }),
-            Err(Refusal { message, status, outcome }) => json!({
+            Err(Refusal {
+                message,
+                status,
+                outcome,
+            }) => json!({
                 "error": { "message": message, "status": status, "operationOutcome": outcome },
             }),
         };
@@ -100,8 +106,11 @@ impl Outside {
             if_none_exist: question.if_none_exist,
             body: question.body,
         };
-        let response =
-            self.local.request(request).await.map_err(|error| refusal(error.to_string()))?;
+        let response = self
+            .local
+            .request(request)
+            .await
+            .map_err(|error| refusal(error.to_string()))?;
         if response.is_success() {
             return Ok(json!({ "status": response.status, "body": response.body }));
         }
@@ -121,18 +130,25 @@ impl Outside {
         if self.access >= needed {
             return Ok(());
         }
-        Err(refusal(format!("plugin.toml must say [capabilities] local-fhir = \"{name}\" for this")))
+        Err(refusal(format!(
+            "plugin.toml must say [capabilities] local-fhir = \"{name}\" for this"
+        )))
     }
 }
 
 fn refusal(message: String) -> Refusal {
-    Refusal { message, status: None, outcome: None }
+    Refusal {
+        message,
+        status: None,
+        outcome: None,
+    }
 }
 
 /// A type with id, query or both; no way to another server or out of the base address.
 fn is_relative(path: &str) -> bool {
     let steps = path.split('?').next().unwrap_or_default();
-    !path.contains(['#', '\\']) && !path.chars().any(char::is_control)
+    !path.contains(['#', '\\'])
+        && !path.chars().any(char::is_control)
         && !steps.starts_with('/')
         && !steps.contains(':')
         && !steps.contains('%')

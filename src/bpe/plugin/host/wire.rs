@@ -25,7 +25,10 @@ pub(super) fn encode(variable: &Variable) -> Value {
         Variable::String(value) => json!(["string", value]),
         Variable::Date(at) => json!(["date", at.as_millisecond()]),
         Variable::Bytes(bytes) => {
-            json!(["bytes", bytes.iter().copied().map(char::from).collect::<String>()])
+            json!([
+                "bytes",
+                bytes.iter().copied().map(char::from).collect::<String>()
+            ])
         }
         Variable::List(items) => json!(["list", items.iter().map(encode).collect::<Vec<_>>()]),
         Variable::Map(entries) => json!(["map", named(entries)]),
@@ -33,14 +36,20 @@ pub(super) fn encode(variable: &Variable) -> Value {
         Variable::Resource(value) => json!(["resource", value]),
         Variable::Target(one) => json!(["target", target(one)]),
         Variable::Targets(all) => {
-            json!(["targets", all.entries.iter().map(target).collect::<Vec<_>>()])
+            json!([
+                "targets",
+                all.entries.iter().map(target).collect::<Vec<_>>()
+            ])
         }
     }
 }
 
 /// Variables as pairs: their order is kept, and no name can mean something to JavaScript.
 pub(super) fn named(variables: &Variables) -> Value {
-    variables.iter().map(|(name, value)| json!([name, encode(value)])).collect()
+    variables
+        .iter()
+        .map(|(name, value)| json!([name, encode(value)]))
+        .collect()
 }
 
 fn special(value: f64) -> &'static str {
@@ -81,7 +90,9 @@ fn try_decode(pair: &Value) -> Option<Variable> {
         "json" => Variable::Json(value.clone()),
         "resource" => Variable::Resource(Box::new(value.clone())),
         "target" => Variable::Target(decode_target(value)?),
-        "targets" => Variable::Targets(Targets { entries: items(value, decode_target)? }),
+        "targets" => Variable::Targets(Targets {
+            entries: items(value, decode_target)?,
+        }),
         _ => return None,
     })
 }
@@ -96,7 +107,9 @@ fn double(value: &Value) -> Option<f64> {
 }
 
 fn bytes(text: &str) -> Option<Vec<u8>> {
-    text.chars().map(|one| u8::try_from(u32::from(one)).ok()).collect()
+    text.chars()
+        .map(|one| u8::try_from(u32::from(one)).ok())
+        .collect()
 }
 
 fn items<T>(value: &Value, one: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {

@@ -51,7 +51,11 @@ impl Bridge {
 
     /// Says for whom the sandbox works from now on.
     pub(super) fn connect(&self, outside: Arc<dyn Outside>) {
-        *self.line.outside.lock().unwrap_or_else(PoisonError::into_inner) = Some(outside);
+        *self
+            .line
+            .outside
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(outside);
     }
 
     /// Whether questions wait for their answers.
@@ -71,7 +75,11 @@ impl Drop for Bridge {
     /// Nobody is there any more to take the answers.
     fn drop(&mut self) {
         let running = &self.line.running;
-        for task in running.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for task in running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain(..)
+        {
             task.abort();
         }
     }
@@ -79,7 +87,10 @@ impl Drop for Bridge {
 
 impl Line {
     fn outside(&self) -> Option<Arc<dyn Outside>> {
-        self.outside.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.outside
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn ask(&self, id: u32, question: String) {
@@ -111,7 +122,10 @@ pub(super) fn native<'js>(ctx: &Ctx<'js>, line: Option<&Line>) -> rquickjs::Resu
         }
     };
     native.set("log", Function::new(ctx.clone(), log)?)?;
-    native.set("uuid", Function::new(ctx.clone(), || Uuid::new_v4().to_string())?)?;
+    native.set(
+        "uuid",
+        Function::new(ctx.clone(), || Uuid::new_v4().to_string())?,
+    )?;
     let line = line.cloned();
     let ask = move |id: u32, question: String| {
         if let Some(line) = &line {

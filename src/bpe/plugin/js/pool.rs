@@ -45,15 +45,22 @@ impl Pool {
     /// When the call met a limit, or the engine failed.
     pub async fn call(&self, input: String, outside: Arc<dyn Outside>) -> Result<String, Error> {
         let lost = |_| Error::Engine("its thread ended".to_owned());
-        let _permit =
-            self.permits.acquire().await.map_err(|error| Error::Engine(error.to_string()))?;
+        let _permit = self
+            .permits
+            .acquire()
+            .await
+            .map_err(|error| Error::Engine(error.to_string()))?;
         let worker = match self.idle().pop() {
             Some(worker) => worker,
             None => self.hire()?,
         };
         let (sender, answer) = oneshot::channel();
         worker
-            .send(Job { input, outside, answer: sender })
+            .send(Job {
+                input,
+                outside,
+                answer: sender,
+            })
             .map_err(|_| Error::Engine("its thread ended".to_owned()))?;
         let answer = answer.await.map_err(lost)?;
         // It prepares its next sandbox meanwhile; work may queue behind that.
@@ -84,7 +91,9 @@ impl Pool {
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("entry", &self.program.entry).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("entry", &self.program.entry)
+            .finish_non_exhaustive()
     }
 }
 
@@ -109,22 +118,28 @@ impl Worker {
             Ok(fresh) => fresh,
             Err(error) => return self.refuse_one(error),
         };
-        fresh.with(|sandbox| match sandbox.prepare(&self.program, Some(bridge.line())) {
-            Ok(ready) => {
-                let Ok(job) = self.jobs.recv() else { return false };
-                deadline.set(self.limits.time);
-                bridge.connect(job.outside);
-                let result = sandbox.call(&ready, &job.input, &bridge);
-                // A caller that went away needs no answer.
-                let _ = job.answer.send(result);
-                true
-            }
-            Err(error) => self.refuse_one(error),
-        })
+        fresh.with(
+            |sandbox| match sandbox.prepare(&self.program, Some(bridge.line())) {
+                Ok(ready) => {
+                    let Ok(job) = self.jobs.recv() else {
+                        return false;
+                    };
+                    deadline.set(self.limits.time);
+                    bridge.connect(job.outside);
+                    let result = sandbox.call(&ready, &job.input, &bridge);
+                    // A caller that went away needs no answer.
+                    let _ = job.answer.send(result);
+                    true
+                }
+                Err(error) => self.refuse_one(error),
+            },
+        )
     }
 
     fn refuse_one(&self, error: Error) -> bool {
-        let Ok(job) = self.jobs.recv() else { return false };
+        let Ok(job) = self.jobs.recv() else {
+            return false;
+        };
         let _ = job.answer.send(Err(error));
         true
     }

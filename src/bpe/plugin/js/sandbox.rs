@@ -23,14 +23,20 @@ pub(super) struct Deadline {
 
 impl Default for Deadline {
     fn default() -> Self {
-        Self { start: Instant::now(), at: Arc::new(AtomicU64::new(u64::MAX)) }
+        Self {
+            start: Instant::now(),
+            at: Arc::new(AtomicU64::new(u64::MAX)),
+        }
     }
 }
 
 impl Deadline {
     pub(super) fn set(&self, patience: Duration) {
         let at = self.start.elapsed() + patience;
-        self.at.store(u64::try_from(at.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.at.store(
+            u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
+            Ordering::Relaxed,
+        );
     }
 
     fn left(&self) -> Duration {
@@ -58,12 +64,20 @@ impl Fresh {
         let watch = deadline.clone();
         runtime.set_interrupt_handler(Some(Box::new(move || watch.is_over())));
         let context = Context::full(&runtime).map_err(engine)?;
-        Ok(Self { context, limits: *limits, deadline: deadline.clone() })
+        Ok(Self {
+            context,
+            limits: *limits,
+            deadline: deadline.clone(),
+        })
     }
 
     pub(super) fn with<R>(&self, work: impl FnOnce(&Sandbox<'_>) -> R) -> R {
         self.context.with(|ctx| {
-            work(&Sandbox { ctx, limits: self.limits, deadline: self.deadline.clone() })
+            work(&Sandbox {
+                ctx,
+                limits: self.limits,
+                deadline: self.deadline.clone(),
+            })
         })
     }
 }
@@ -88,7 +102,9 @@ impl<'js> Sandbox<'js> {
         program: &Program,
         line: Option<&Line>,
     ) -> Result<Ready<'js>, Error> {
-        let host = self.prelude(program, line).map_err(|error| self.failure(&error))?;
+        let host = self
+            .prelude(program, line)
+            .map_err(|error| self.failure(&error))?;
         let activities = self.module(program)?;
         Ok(Ready { host, activities })
     }
@@ -136,7 +152,8 @@ impl<'js> Sandbox<'js> {
         input: &str,
         bridge: &Bridge,
     ) -> Result<String, Error> {
-        self.try_call(ready, input, bridge).unwrap_or_else(|error| Err(self.failure(&error)))
+        self.try_call(ready, input, bridge)
+            .unwrap_or_else(|error| Err(self.failure(&error)))
     }
 
     fn try_call(
@@ -206,7 +223,11 @@ impl<'js> Sandbox<'js> {
         }
         let Some(exception) = thrown.as_exception() else {
             // The engine has no memory left to make an exception.
-            return if thrown.is_null() { self.out_of_memory() } else { thrown_value(thrown) };
+            return if thrown.is_null() {
+                self.out_of_memory()
+            } else {
+                thrown_value(thrown)
+            };
         };
         let name: String = exception.as_object().get("name").unwrap_or_default();
         let message = exception.message().unwrap_or_default();

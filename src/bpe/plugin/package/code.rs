@@ -36,10 +36,17 @@ pub(super) fn read(
             return None;
         }
     };
-    let program = Program { entry: entry.clone(), modules, plugin: described(manifest, base_url) };
+    let program = Program {
+        entry: entry.clone(),
+        modules,
+        plugin: described(manifest, base_url),
+    };
     match js::shapes(&program, &Limits::default()) {
         Ok(shapes) => {
-            let shapes = shapes.into_iter().map(|shape| (shape.key.clone(), shape)).collect();
+            let shapes = shapes
+                .into_iter()
+                .map(|shape| (shape.key.clone(), shape))
+                .collect();
             compare(entry, &shapes, models, problems);
             Some(Code { program, shapes })
         }
@@ -72,7 +79,9 @@ fn modules(files: &Files, entry: &str) -> Result<Vec<(String, String)>, (String,
         if found.contains_key(&path) {
             continue;
         }
-        let source = files.text(&path).map_err(|message| (path.clone(), message))?;
+        let source = files
+            .text(&path)
+            .map_err(|message| (path.clone(), message))?;
         wanted.extend(imports(&path, &source));
         found.insert(path, source);
     }
@@ -86,7 +95,10 @@ fn imports(path: &str, source: &str) -> Vec<String> {
     source
         .lines()
         .filter(|line| line.contains("from") || line.contains("import"))
-        .filter_map(|line| line.split(['"', '\'']).find(|text| text.starts_with("./") || text.starts_with("../")))
+        .filter_map(|line| {
+            line.split(['"', '\''])
+                .find(|text| text.starts_with("./") || text.starts_with("../"))
+        })
         .filter_map(|import| resolve(folder, import))
         .collect()
 }
@@ -129,7 +141,10 @@ fn compare(
         }
     }
     for shape in shapes.values() {
-        let used = models.iter().flat_map(|model| &model.uses).any(|one| one.class == shape.key);
+        let used = models
+            .iter()
+            .flat_map(|model| &model.uses)
+            .any(|one| one.class == shape.key);
         if !used {
             problems.warning(entry, &shape.key, "no model names this activity");
         }

@@ -1,9 +1,9 @@
 //! What the resources of one process must be together.
 
+use super::draft;
 use super::manifest::{Manifest, ProcessEntry};
 use super::problem::Problems;
 use super::resource::{Prepared, process_of};
-use super::draft;
 use crate::r4::ResourceType;
 
 /// Exactly one ActivityDefinition, whose url fits the process; draft Tasks for this process only.
@@ -18,7 +18,10 @@ pub(super) fn check(
     let [definition] = definitions[..] else {
         // A file that could not be read has been reported already.
         if !definitions.is_empty() || resources.len() == entry.resources.len() {
-            let message = format!("needs exactly one ActivityDefinition, has {}", definitions.len());
+            let message = format!(
+                "needs exactly one ActivityDefinition, has {}",
+                definitions.len()
+            );
             problems.error("plugin.toml", format!("process {}", entry.id), message);
         }
         return;

@@ -37,26 +37,38 @@ pub(super) fn check(task: &Resource, organization: &str, messages: &mut Vec<Stri
          <process url>/#{version}/<name>",
     );
     let is_own = |identifier: Option<crate::r4::Identifier>| {
-        identifier.is_some_and(|one| {
-            one.system == dsf::sid::ORGANIZATION && one.value == organization
-        })
+        identifier
+            .is_some_and(|one| one.system == dsf::sid::ORGANIZATION && one.value == organization)
     };
-    expect(is_own(view.requester_identifier()), "requester must be #{organization}");
+    expect(
+        is_own(view.requester_identifier()),
+        "requester must be #{organization}",
+    );
     expect(
         is_own(view.recipient_identifier()),
         "restriction.recipient must be #{organization} and nobody else",
     );
-    expect(message_names(task) == 1, "exactly one input message-name is needed");
-    expect(task.list("output").next().is_none(), "a draft has no output");
+    expect(
+        message_names(task) == 1,
+        "exactly one input message-name is needed",
+    );
+    expect(
+        task.list("output").next().is_none(),
+        "a draft has no output",
+    );
 }
 
 fn message_names(task: &Resource) -> usize {
     use crate::r4::Node;
     let is_name = |input: &&serde_json::Value| {
-        input.member("type").into_iter().flat_map(|kind| kind.items("coding")).any(|coding| {
-            coding.text("system") == Some(dsf::system::BPMN_MESSAGE)
-                && coding.text("code") == Some(dsf::message::NAME)
-        })
+        input
+            .member("type")
+            .into_iter()
+            .flat_map(|kind| kind.items("coding"))
+            .any(|coding| {
+                coding.text("system") == Some(dsf::system::BPMN_MESSAGE)
+                    && coding.text("code") == Some(dsf::message::NAME)
+            })
     };
     task.list("input").filter(is_name).count()
 }

@@ -39,7 +39,10 @@ impl Files {
     /// A package in a folder; its files are read when they are asked for.
     #[must_use]
     pub fn folder(path: &Path) -> Self {
-        Self { origin: file_name(path), source: Source::Folder(path.to_owned()) }
+        Self {
+            origin: file_name(path),
+            source: Source::Folder(path.to_owned()),
+        }
     }
 
     /// A package in a zip file.
@@ -48,13 +51,19 @@ impl Files {
     /// Why the file is not a package, in words.
     pub fn archive(path: &Path) -> Result<Self, String> {
         let file = File::open(path).map_err(|error| error.to_string())?;
-        Ok(Self { origin: file_name(path), source: Source::Memory(unzip(file)?) })
+        Ok(Self {
+            origin: file_name(path),
+            source: Source::Memory(unzip(file)?),
+        })
     }
 
     /// Files that are in memory already.
     #[must_use]
     pub fn memory(origin: &str, files: BTreeMap<String, Vec<u8>>) -> Self {
-        Self { origin: origin.to_owned(), source: Source::Memory(files) }
+        Self {
+            origin: origin.to_owned(),
+            source: Source::Memory(files),
+        }
     }
 
     /// The packages that come with this program.
@@ -69,7 +78,10 @@ impl Files {
                 files.insert(file.to_owned(), content.data.into_owned());
             }
         }
-        packages.into_iter().map(|(origin, files)| Self::memory(&origin, files)).collect()
+        packages
+            .into_iter()
+            .map(|(origin, files)| Self::memory(&origin, files))
+            .collect()
     }
 
     /// The bytes of a file.
@@ -81,9 +93,10 @@ impl Files {
             return Err("is not a path inside of the package".to_owned());
         }
         match &self.source {
-            Source::Memory(files) => {
-                files.get(path).cloned().ok_or_else(|| "is not in the package".to_owned())
-            }
+            Source::Memory(files) => files
+                .get(path)
+                .cloned()
+                .ok_or_else(|| "is not in the package".to_owned()),
             Source::Folder(root) => read_inside(root, path),
         }
     }
@@ -98,7 +111,10 @@ impl Files {
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
 }
 
 fn is_inside(path: &str) -> bool {
@@ -124,7 +140,10 @@ fn read_inside(root: &Path, path: &str) -> Result<Vec<u8>, String> {
 
 fn bounded(reader: impl Read, limit: u64) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    reader.take(limit + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    reader
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())?;
     if bytes.len() as u64 > limit {
         return Err(format!("is larger than {} MiB", limit / (1024 * 1024)));
     }
@@ -139,7 +158,9 @@ fn unzip(file: impl Read + Seek) -> Result<BTreeMap<String, Vec<u8>>, String> {
     let mut files = BTreeMap::new();
     let mut left = LARGEST_PACKAGE;
     for number in 0..archive.len() {
-        let entry = archive.by_index(number).map_err(|error| error.to_string())?;
+        let entry = archive
+            .by_index(number)
+            .map_err(|error| error.to_string())?;
         if entry.is_dir() {
             continue;
         }

@@ -84,8 +84,17 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Manifest> {
         }
     };
     let before = problems.errors();
-    let manifest = Section { table: &table, prefix: String::new(), problems }.manifest();
-    if problems.errors() == before { manifest } else { None }
+    let manifest = Section {
+        table: &table,
+        prefix: String::new(),
+        problems,
+    }
+    .manifest();
+    if problems.errors() == before {
+        manifest
+    } else {
+        None
+    }
 }
 
 /// A table with the keys before it.
@@ -98,14 +107,24 @@ struct Section<'a> {
 impl Section<'_> {
     fn manifest(&mut self) -> Option<Manifest> {
         self.only(&[
-            "name", "version", "release-date", "title", "publisher", "license", "process",
-            "runtime", "capabilities",
+            "name",
+            "version",
+            "release-date",
+            "title",
+            "publisher",
+            "license",
+            "process",
+            "runtime",
+            "capabilities",
         ]);
         let name = self.required("name");
         let version = self.version();
         let release_date = self.date();
-        let (title, publisher, license) =
-            (self.text("title"), self.text("publisher"), self.text("license"));
+        let (title, publisher, license) = (
+            self.text("title"),
+            self.text("publisher"),
+            self.text("license"),
+        );
         let processes = self.processes();
         let entry = self.entry();
         let local_fhir = self.local_fhir();
@@ -123,7 +142,8 @@ impl Section<'_> {
     }
 
     fn error(&mut self, key: &str, message: impl Into<String>) {
-        self.problems.error(FILE, format!("{}{key}", self.prefix), message);
+        self.problems
+            .error(FILE, format!("{}{key}", self.prefix), message);
     }
 
     fn only(&mut self, known: &[&str]) {
@@ -159,7 +179,10 @@ impl Section<'_> {
         let text = self.required("version")?;
         let version = Version::parse(&text);
         if version.is_none() {
-            self.error("version", format!("must be four numbers like 1.0.0.0, not {text}"));
+            self.error(
+                "version",
+                format!("must be four numbers like 1.0.0.0, not {text}"),
+            );
         }
         version
     }
@@ -185,8 +208,12 @@ impl Section<'_> {
     }
 
     fn choice<T: Copy + Default>(&mut self, key: &str, choices: &[(&str, T)]) -> T {
-        let Some(value) = self.table.get(key) else { return T::default() };
-        let chosen = choices.iter().find(|(name, _)| value.as_str() == Some(name));
+        let Some(value) = self.table.get(key) else {
+            return T::default();
+        };
+        let chosen = choices
+            .iter()
+            .find(|(name, _)| value.as_str() == Some(name));
         if let Some((_, choice)) = chosen {
             return *choice;
         }
@@ -199,7 +226,11 @@ impl Section<'_> {
         match self.table.get(key)? {
             Value::Table(table) => {
                 let prefix = format!("{}{key}.", self.prefix);
-                Some(Section { table, prefix, problems: self.problems })
+                Some(Section {
+                    table,
+                    prefix,
+                    problems: self.problems,
+                })
             }
             _ => {
                 self.error(key, format!("must be a table: [{key}]"));
@@ -221,7 +252,11 @@ impl Section<'_> {
             let prefix = format!("process[{number}].");
             match entry {
                 Value::Table(table) => {
-                    let mut section = Section { table, prefix, problems: self.problems };
+                    let mut section = Section {
+                        table,
+                        prefix,
+                        problems: self.problems,
+                    };
                     processes.extend(section.process());
                 }
                 _ => self.error("process", "must be written as [[process]]"),
@@ -237,28 +272,44 @@ impl Section<'_> {
         let resources = self.resources();
         let on_failure = self.choice(
             "on-failure",
-            &[("fail-task", OnFailure::FailTask), ("incident", OnFailure::Incident)],
+            &[
+                ("fail-task", OnFailure::FailTask),
+                ("incident", OnFailure::Incident),
+            ],
         );
         if let Some(id) = &id
             && !super::naming::is_process_id(id)
         {
-            self.error("id", format!("{id} is not of the form domain_name (letters, digits, -)"));
+            self.error(
+                "id",
+                format!("{id} is not of the form domain_name (letters, digits, -)"),
+            );
         }
-        Some(ProcessEntry { id: id?, model: model?, resources, on_failure })
+        Some(ProcessEntry {
+            id: id?,
+            model: model?,
+            resources,
+            on_failure,
+        })
     }
 
     fn resources(&mut self) -> Vec<String> {
         let list = match self.table.get("resources") {
             Some(Value::Array(list)) if !list.is_empty() => list,
             _ => {
-                self.error("resources", "must be a list of the FHIR resources of the process");
+                self.error(
+                    "resources",
+                    "must be a list of the FHIR resources of the process",
+                );
                 return Vec::new();
             }
         };
         if list.iter().any(|path| !path.is_str()) {
             self.error("resources", "must hold paths only");
         }
-        list.iter().filter_map(|path| path.as_str().map(str::to_owned)).collect()
+        list.iter()
+            .filter_map(|path| path.as_str().map(str::to_owned))
+            .collect()
     }
 
     fn refuse_twins(&mut self, processes: &[ProcessEntry]) {

@@ -28,8 +28,8 @@ pub use manifest::{LocalFhirAccess, Manifest, OnFailure, ProcessEntry, Version};
 pub(crate) use model::MESSAGE_FIELDS;
 pub use placeholder::Substitutes;
 pub use problem::{Problem, Refused};
-pub use resource::Prepared;
 pub(crate) use resource::DEPLOYED_TYPES;
+pub use resource::Prepared;
 
 use placeholder::{Syntax, replace};
 use problem::Problems;
@@ -84,10 +84,16 @@ pub fn load(files: &Files, site: &Site<'_>) -> Result<Package, Refused> {
     let failed = problems.errors() > 0;
     let found = problems.into_inner();
     match package {
-        Some(package) if !failed => Ok(Package { warnings: found, ..package }),
+        Some(package) if !failed => Ok(Package {
+            warnings: found,
+            ..package
+        }),
         _ => Err(Refused {
             origin: files.origin.clone(),
-            problems: found.into_iter().filter(|problem| !problem.warning).collect(),
+            problems: found
+                .into_iter()
+                .filter(|problem| !problem.warning)
+                .collect(),
         }),
     }
 }
@@ -112,8 +118,11 @@ fn read(files: &Files, site: &Site<'_>, problems: &mut Problems) -> Option<Packa
         known: HashMap::new(),
         prepared: Vec::new(),
     };
-    let resources: Vec<_> =
-        manifest.processes.iter().map(|entry| reader.process(entry, problems)).collect();
+    let resources: Vec<_> = manifest
+        .processes
+        .iter()
+        .map(|entry| reader.process(entry, problems))
+        .collect();
     let prepared = reader.prepared;
     // Without all models it is not known what the code is for.
     if models.len() < manifest.processes.len() {
@@ -124,7 +133,10 @@ fn read(files: &Files, site: &Site<'_>, problems: &mut Problems) -> Option<Packa
     let version = manifest.version.resource_version();
     let processes = processes
         .map(|((entry, model), resources)| Process {
-            id: ProcessId { key: entry.id.clone(), version: version.to_owned() },
+            id: ProcessId {
+                key: entry.id.clone(),
+                version: version.to_owned(),
+            },
             on_failure: entry.on_failure,
             source: model.source,
             graph: model.graph,
@@ -150,8 +162,7 @@ fn model(
     problems: &mut Problems,
 ) -> Option<model::Model> {
     let text = files.text(&entry.model).map_err(|message| vec![message]);
-    let text =
-        text.and_then(|text| replace(&text, Syntax::Xml, manifest, &site.substitutes));
+    let text = text.and_then(|text| replace(&text, Syntax::Xml, manifest, &site.substitutes));
     match text {
         Ok(text) => model::read(entry, text, manifest, problems),
         Err(messages) => {
@@ -171,7 +182,11 @@ fn model(
 pub fn load_all(folder: Option<&Path>, site: &Site<'_>) -> std::io::Result<Found> {
     let mut found = Found::default();
     for path in folder.map(candidates).transpose()?.unwrap_or_default() {
-        let files = if path.is_dir() { Ok(Files::folder(&path)) } else { Files::archive(&path) };
+        let files = if path.is_dir() {
+            Ok(Files::folder(&path))
+        } else {
+            Files::archive(&path)
+        };
         match files {
             Ok(files) => found.add(load(&files, site)),
             Err(message) => found.refused.push(unreadable(&path, message)),
@@ -180,7 +195,10 @@ pub fn load_all(folder: Option<&Path>, site: &Site<'_>) -> std::io::Result<Found
     for files in Files::built_in() {
         match load(&files, site) {
             Ok(package) if found.rival(&package).is_some() => {
-                tracing::info!(plugin = package.origin, "replaced by a plugin of the folder");
+                tracing::info!(
+                    plugin = package.origin,
+                    "replaced by a plugin of the folder"
+                );
             }
             result => found.add(result),
         }
@@ -189,10 +207,21 @@ pub fn load_all(folder: Option<&Path>, site: &Site<'_>) -> std::io::Result<Found
 }
 
 fn unreadable(path: &Path, message: String) -> Refused {
-    let origin = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let problem =
-        Problem { file: origin.clone(), place: String::new(), message, warning: false };
-    Refused { origin, problems: vec![problem] }
+    let origin = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let problem = Problem {
+        file: origin.clone(),
+        place: String::new(),
+        message,
+        warning: false,
+    };
+    Refused {
+        origin,
+        problems: vec![problem],
+    }
 }
 
 impl Found {
@@ -209,7 +238,10 @@ impl Found {
                         warning: false,
                     };
                     let origin = package.origin;
-                    self.refused.push(Refused { origin, problems: vec![problem] });
+                    self.refused.push(Refused {
+                        origin,
+                        problems: vec![problem],
+                    });
                 }
                 None => self.packages.push(package),
             },

@@ -2,7 +2,9 @@
 
 use super::manifest::{Manifest, ProcessEntry};
 use super::problem::Problems;
-use crate::bpe::model::{Code, Event, Field, Graph, Kind, Listener, Node, Service, ServiceKind, Task};
+use crate::bpe::model::{
+    Code, Event, Field, Graph, Kind, Listener, Node, Service, ServiceKind, Task,
+};
 use crate::bpe::parse;
 
 /// The fields that make a message (spec/bpe.md §7.2).
@@ -71,12 +73,21 @@ pub(super) fn read(
     }
     let count = parsed.graphs.len();
     let Ok([graph]) = <[Graph; 1]>::try_from(parsed.graphs) else {
-        problems.error(file, "", format!("must hold exactly one executable process, has {count}"));
+        problems.error(
+            file,
+            "",
+            format!("must hold exactly one executable process, has {count}"),
+        );
         return None;
     };
     check(entry, &graph, manifest, problems);
     let uses = uses(file, &graph, problems);
-    Some(Model { file: file.clone(), source, graph, uses })
+    Some(Model {
+        file: file.clone(),
+        source,
+        graph,
+        uses,
+    })
 }
 
 fn place(problem: &parse::Problem) -> String {
@@ -87,7 +98,10 @@ fn place(problem: &parse::Problem) -> String {
 fn check(entry: &ProcessEntry, graph: &Graph, manifest: &Manifest, problems: &mut Problems) {
     let file = &entry.model;
     if graph.key != entry.id {
-        let message = format!("is the process {}, plugin.toml says {}", graph.key, entry.id);
+        let message = format!(
+            "is the process {}, plugin.toml says {}",
+            graph.key, entry.id
+        );
         problems.error(file, "process", message);
     }
     let version = manifest.version.resource_version();
@@ -106,7 +120,10 @@ fn uses(file: &str, graph: &Graph, problems: &mut Problems) -> Vec<Use> {
         uses.extend(listened(&element, &node.listeners));
     }
     for flow in &graph.flows {
-        uses.extend(listened(&format!("sequenceFlow '{}'", flow.id), &flow.listeners));
+        uses.extend(listened(
+            &format!("sequenceFlow '{}'", flow.id),
+            &flow.listeners,
+        ));
     }
     uses
 }
@@ -138,15 +155,20 @@ fn collect(file: &str, element: &str, node: &Node, uses: &mut Vec<Use>, problems
 }
 
 fn has_field(fields: &[Field], name: &str) -> bool {
-    fields.iter().any(|field| field.name == name && !field.value.source().trim().is_empty())
+    fields
+        .iter()
+        .any(|field| field.name == name && !field.value.source().trim().is_empty())
 }
 
 fn listened(element: &str, listeners: &[Listener]) -> Vec<Use> {
     listeners
         .iter()
         .filter_map(|listener| {
-            let kind =
-                if listener.task { UseKind::TaskListener } else { UseKind::ExecutionListener };
+            let kind = if listener.task {
+                UseKind::TaskListener
+            } else {
+                UseKind::ExecutionListener
+            };
             let element = format!("{element}, {} listener", listener.event);
             used(&element, &listener.service, kind)
         })
@@ -156,9 +178,11 @@ fn listened(element: &str, listeners: &[Listener]) -> Vec<Use> {
 /// Expressions are evaluated by the engine and need no code.
 fn used(element: &str, service: &Service, kind: UseKind) -> Option<Use> {
     match &service.code {
-        Code::Class(class) | Code::Delegate(class) => {
-            Some(Use { element: element.to_owned(), class: class.clone(), kind })
-        }
+        Code::Class(class) | Code::Delegate(class) => Some(Use {
+            element: element.to_owned(),
+            class: class.clone(),
+            kind,
+        }),
         Code::Expression { .. } | Code::External(_) => None,
     }
 }

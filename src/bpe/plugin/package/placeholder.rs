@@ -18,7 +18,11 @@ pub(super) enum Syntax {
 
 impl Syntax {
     pub(super) fn of(path: &str) -> Self {
-        if path.ends_with(".json") { Self::Json } else { Self::Xml }
+        if path.ends_with(".json") {
+            Self::Json
+        } else {
+            Self::Xml
+        }
     }
 
     fn escaped(self, value: &str) -> String {
@@ -50,7 +54,9 @@ pub(super) fn replace(
     let mut problems = Vec::new();
     let mut rest = text;
     while let Some(start) = rest.find("#{") {
-        let Some(length) = rest[start..].find('}') else { break };
+        let Some(length) = rest[start..].find('}') else {
+            break;
+        };
         let (name, default) = match rest[start + 2..start + length].split_once(':') {
             Some((name, default)) => (name, Some(default)),
             None => (&rest[start + 2..start + length], None),
@@ -68,7 +74,11 @@ pub(super) fn replace(
     }
     replaced.push_str(rest);
     problems.dedup();
-    if problems.is_empty() { Ok(replaced) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(replaced)
+    } else {
+        Err(problems)
+    }
 }
 
 fn value(name: &str, manifest: &Manifest, substitutes: &Substitutes<'_>) -> Option<String> {

@@ -29,7 +29,11 @@ pub struct Refused {
 }
 
 fn listed(problems: &[Problem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// Collects the problems of a package while it is read.
@@ -56,7 +60,12 @@ impl Problems {
     }
 
     fn add(&mut self, file: &str, place: String, message: String, warning: bool) {
-        let problem = Problem { file: file.to_owned(), place, message, warning };
+        let problem = Problem {
+            file: file.to_owned(),
+            place,
+            message,
+            warning,
+        };
         // One file may be read for several processes.
         if !self.0.contains(&problem) {
             self.0.push(problem);

@@ -101,9 +101,12 @@ impl Reader<'_> {
             super::draft::check(&resource, self.substitutes.organization, &mut messages);
         }
         match condition(kind, &resource) {
-            Some(condition) if messages.is_empty() => {
-                Ok(Prepared { file: file.to_owned(), kind, condition, resource })
-            }
+            Some(condition) if messages.is_empty() => Ok(Prepared {
+                file: file.to_owned(),
+                kind,
+                condition,
+                resource,
+            }),
             _ => Err(messages),
         }
     }
@@ -111,7 +114,11 @@ impl Reader<'_> {
 
 fn not_deployed(resource: &Resource) -> String {
     let types: Vec<&str> = DEPLOYED_TYPES.iter().map(|kind| kind.name()).collect();
-    format!("is of type {}; a process may bring {}", resource.type_name(), types.join(", "))
+    format!(
+        "is of type {}; a process may bring {}",
+        resource.type_name(),
+        types.join(", ")
+    )
 }
 
 fn parse(file: &str, text: &str) -> Result<Resource, String> {
@@ -128,21 +135,25 @@ fn condition(kind: ResourceType, resource: &Resource) -> Option<String> {
         ResourceType::NamingSystem => Some(format!("name={}", resource.str("name")?)),
         ResourceType::Task => {
             let identifier = super::draft::identifier(resource)?;
-            Some(format!("identifier={}|{identifier}&status=draft", dsf::sid::TASK))
+            Some(format!(
+                "identifier={}|{identifier}&status=draft",
+                dsf::sid::TASK
+            ))
         }
-        _ => Some(format!("url={}&version={}", resource.str("url")?, resource.str("version")?)),
+        _ => Some(format!(
+            "url={}&version={}",
+            resource.str("url")?,
+            resource.str("version")?
+        )),
     }
 }
 
-fn check(
-    kind: ResourceType,
-    resource: &Resource,
-    manifest: &Manifest,
-    messages: &mut Vec<String>,
-) {
+fn check(kind: ResourceType, resource: &Resource, manifest: &Manifest, messages: &mut Vec<String>) {
     for profile in resource.profiles() {
         if let Some((name, _)) = dsf_profile(profile).and_then(|name| name.split_once('|')) {
-            messages.push(format!("meta.profile: write {name} of the DSF without version"));
+            messages.push(format!(
+                "meta.profile: write {name} of the DSF without version"
+            ));
         }
     }
     match kind {
@@ -161,7 +172,9 @@ fn check(
     let version = manifest.version.resource_version();
     let found = resource.str("version").unwrap_or("absent");
     if found != version {
-        messages.push(format!("version is {found}, must be #{{version}}, here {version}"));
+        messages.push(format!(
+            "version is {found}, must be #{{version}}, here {version}"
+        ));
     }
     match kind {
         ResourceType::StructureDefinition => structure_definition(resource, messages),
@@ -184,9 +197,14 @@ fn structure_definition(resource: &Resource, messages: &mut Vec<String>) {
         messages.push(format!("baseDefinition: task-base is of DSF 1; use {now}"));
     }
     for view in ["differential", "snapshot"] {
-        let elements = resource.get(view).into_iter().flat_map(|view| view.items("element"));
+        let elements = resource
+            .get(view)
+            .into_iter()
+            .flat_map(|view| view.items("element"));
         for element in elements {
-            let bound = element.member("binding").and_then(|one| one.text("valueSet"));
+            let bound = element
+                .member("binding")
+                .and_then(|one| one.text("valueSet"));
             if bound.is_some_and(is_versioned_dsf) {
                 messages.push(format!(
                     "{view}: {} is bound to a value set of the DSF with version; leave it out",
