@@ -5,6 +5,7 @@
 //! clocks agree on leases and due dates.
 
 pub mod definition;
+pub mod deployment;
 pub mod flush;
 pub mod history;
 pub mod inbox;
