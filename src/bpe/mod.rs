@@ -9,5 +9,6 @@ pub mod expression;
 pub mod model;
 pub mod parse;
 pub mod plugin;
+pub mod role;
 pub mod runtime;
 pub mod scenario;

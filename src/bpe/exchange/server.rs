@@ -1,8 +1,9 @@
 //! The FHIR servers that the BPE talks to: the own one, and the peers' for sending.
 
-use std::collections::HashMap;
-
+use async_trait::async_trait;
 use uuid::Uuid;
+
+use crate::bpe::plugin::local_fhir::{self, LocalFhir, Unreachable};
 
 use crate::net::http::{self, Client, HeaderName, HeaderValue, Method, Request, Response, Url};
 use crate::r4::{Resource, json};
@@ -130,25 +131,6 @@ impl Server {
         self.answer(&request).await.map(drop)
     }
 
-    /// Any request to the own server: `path` is relative to its base address.
-    pub async fn request(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &HashMap<String, String>,
-        body: Vec<u8>,
-    ) -> Result<Answer, Trouble> {
-        let path = path.trim_start_matches('/');
-        let mut request = Request::new(method, url(&format!("{}/{path}", self.base))?).body(body);
-        for (name, value) in headers {
-            let pair = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value));
-            if let (Ok(name), Ok(value)) = pair {
-                request = request.header(name, value);
-            }
-        }
-        Ok(self.client.send(&request).await?)
-    }
-
     async fn answer(&self, request: &Request) -> Result<Answer, Trouble> {
         let answer = self.client.send(request).await?;
         if answer.status.is_success() {
@@ -158,6 +140,50 @@ impl Server {
             server: origin(&answer.url),
             status: answer.status.as_u16(),
             text: said(&answer),
+        })
+    }
+}
+
+/// The own server for plugins and their deployment.
+#[async_trait]
+impl LocalFhir for Server {
+    fn base_url(&self) -> &str {
+        &self.base
+    }
+
+    async fn request(
+        &self,
+        wanted: local_fhir::Request,
+    ) -> Result<local_fhir::Response, Unreachable> {
+        let unreachable = |error: &dyn std::fmt::Display| Unreachable(error.to_string());
+        let path = wanted.path.trim_start_matches('/');
+        let address = url(&format!("{}/{path}", self.base)).map_err(|error| unreachable(&error))?;
+        let method = match wanted.method {
+            local_fhir::Method::Get => Method::GET,
+            local_fhir::Method::Post => Method::POST,
+            local_fhir::Method::Put => Method::PUT,
+            local_fhir::Method::Delete => Method::DELETE,
+        };
+        let mut request = Request::new(method, address).header(http::header::ACCEPT, FHIR_JSON);
+        let headers = [
+            (prefer(), wanted.prefer),
+            (http::header::IF_MATCH, wanted.if_match),
+            (HeaderName::from_static("if-none-exist"), wanted.if_none_exist),
+        ];
+        for (name, value) in headers {
+            if let Some(value) = value {
+                let value = HeaderValue::from_str(&value).map_err(|error| unreachable(&error))?;
+                request = request.header(name, value);
+            }
+        }
+        if let Some(body) = wanted.body {
+            request =
+                request.header(http::header::CONTENT_TYPE, FHIR_JSON).body(body.to_string());
+        }
+        let answer = self.client.send(&request).await.map_err(|error| unreachable(&error))?;
+        Ok(local_fhir::Response {
+            status: answer.status.as_u16(),
+            body: serde_json::from_slice(&answer.body).ok(),
         })
     }
 }

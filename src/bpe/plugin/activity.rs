@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::bpe::engine::{CallKind, FrameId, Setting};
 use crate::bpe::model::Variables;
+use crate::bpe::plugin::package::OnFailure;
 use crate::r4::Resource;
 
 /// A process in one of its versions: `dsfdev_ping` and `1.0`.
@@ -116,6 +117,9 @@ pub enum Delivery {
 pub trait Host: Send + Sync {
     /// Never fails as a whole: what goes wrong is a [`Performed::Failed`].
     async fn perform(&self, activity: Activity) -> Performance;
+
+    /// What an exception leads to that the code of a process does not handle itself.
+    fn on_failure(&self, process: &ProcessId) -> OnFailure;
 
     /// What became of the message that the activity sent. The performance goes on for the
     /// activity; it cannot send once more.

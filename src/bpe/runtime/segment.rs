@@ -15,6 +15,7 @@ use crate::bpe::engine::{
     Trigger,
 };
 use crate::bpe::model::{Variable, Variables};
+use crate::bpe::plugin::package::OnFailure;
 use crate::bpe::plugin::{Activity, Message, Performance, Performed};
 use crate::r4::json;
 use crate::store::bpe::flush::OutboxRow;
@@ -156,6 +157,9 @@ impl Segment {
                 self.outbox.push(self.message(activity, &message));
                 (Outcome::Wait, None)
             }
+            Performed::Failed { kind, message } if self.keeps_failures(activity) => {
+                (Outcome::Failed { kind, message }, None)
+            }
             Performed::Failed { kind, message } => {
                 let verdict = failure::judge(self, activity, &kind, &message);
                 settings.extend(verdict.settings);
@@ -163,6 +167,12 @@ impl Segment {
             }
         };
         Answer { settings, task: None, delete, outcome }
+    }
+
+    /// The process wants failed steps kept for an administrator: the step fails as a whole, and the
+    /// job that it belongs to is retried and then left as an incident.
+    fn keeps_failures(&self, activity: &Activity) -> bool {
+        self.runtime.host.on_failure(&activity.process) == OnFailure::Incident
     }
 
     /// The alternative key stands in a column of its own, to be found by.

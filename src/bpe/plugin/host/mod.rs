@@ -98,14 +98,6 @@ impl Plugins {
             clock,
         }
     }
-
-    /// What an exception that nobody handles leads to in a process.
-    #[must_use]
-    pub fn on_failure(&self, process: &ProcessId) -> OnFailure {
-        self.processes
-            .get(process)
-            .map_or(OnFailure::FailTask, |process| process.on_failure)
-    }
 }
 
 fn form_keys(process: &super::package::Process) -> HashMap<String, String> {
@@ -123,6 +115,10 @@ fn form_keys(process: &super::package::Process) -> HashMap<String, String> {
 
 #[async_trait]
 impl Host for Plugins {
+    fn on_failure(&self, process: &ProcessId) -> OnFailure {
+        self.processes.get(process).map_or(OnFailure::FailTask, |process| process.on_failure)
+    }
+
     async fn perform(&self, activity: Activity) -> Performance {
         let Some(process) = self.processes.get(&activity.process) else {
             return no_plugin(&activity);

@@ -9,6 +9,14 @@ pub struct Substitutes<'a> {
     pub environment: &'a dyn Fn(&str) -> Option<String>,
 }
 
+impl<'a> Substitutes<'a> {
+    /// With the environment of this process.
+    #[must_use]
+    pub fn of_process(organization: &'a str) -> Self {
+        Self { organization, environment: &|name| std::env::var(name).ok() }
+    }
+}
+
 /// How a value must be written at its place.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Syntax {
