@@ -176,7 +176,7 @@ impl Starting {
         )
         .await?;
         for refusal in &report.refusals {
-            tracing::error!("not deployed: {refusal}");
+            tracing::error!("{:?} is not deployed: {}", refusal.place, refusal.message);
         }
         let processes: Vec<String> =
             report.processes.iter().map(|(id, state)| format!("{id} {}", state.name())).collect();

@@ -67,7 +67,6 @@ impl Config {
     #[must_use]
     pub fn engine(&self) -> Option<crate::bpe::role::Settings> {
         let role = self.bpe_role.as_ref()?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Some(crate::bpe::role::Settings {
             organization: self.organization.identifier.clone(),
             fhir_base_url: role.fhir_base_url.as_str().trim_end_matches('/').to_owned(),
@@ -80,7 +79,7 @@ impl Config {
             runtime: crate::bpe::runtime::Settings {
                 grace: self.bpe.message_grace,
                 send_deadline: self.bpe.send_deadline,
-                threads: self.bpe.threads.map_or(cores, usize::from),
+                threads: self.bpe.threads.into(),
                 history_days: self.bpe.history_days.into(),
                 ..crate::bpe::runtime::Settings::default()
             },

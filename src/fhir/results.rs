@@ -26,7 +26,8 @@ pub async fn searchset(service: &Arc<Service>, found: Found) -> Result<Resource,
         bundle.found(Some(&url), service.document(stored).await?, mode);
     }
     if let Some(text) = warning {
-        bundle.found(None, warned(text).to_resource(), Mode::Outcome);
+        let url = format!("{base}/");
+        bundle.found(Some(&url), warned(text).to_resource(), Mode::Outcome);
     }
     Ok(bundle.build())
 }

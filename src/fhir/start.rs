@@ -7,7 +7,6 @@ use std::time::Duration;
 use actix_web::{App, HttpServer, middleware};
 
 use crate::auth::Roles;
-use crate::fhir::rest::Sockets;
 use crate::fhir::service::Service;
 use crate::fhir::settings::Settings;
 use crate::fhir::subscribe::{Feed, Mailbox};
@@ -51,14 +50,16 @@ pub async fn start(
     clock: Clock,
     shutdown: &Shutdown,
 ) -> Result<Running, Error> {
-    let service = Arc::new(Service::open(settings, roles, store, remote, clock.clone()).await?);
+    let service = Arc::new(Service::open(settings, roles, store, remote, clock).await?);
     let thumbprint = match &service.settings().client_certificate {
         Some(path) => thumbprint(path)?,
         None => None,
     };
     initial::load(&service, thumbprint.as_deref()).await?;
-    let sockets = Sockets { feed: feed(&service, clock, shutdown).await?, shutdown: shutdown.clone() };
-    listen(&service, sockets, shutdown)?;
+    let mailbox = Arc::clone(&service) as Arc<dyn Mailbox>;
+    let feed = Feed::open(service.store().clone(), mailbox, service.clock().clone()).await?;
+    follow(&service, &feed, shutdown);
+    listen(&service, &feed, shutdown)?;
     keep_house(&service, shutdown);
     Ok(Running { service })
 }
@@ -70,30 +71,18 @@ fn thumbprint(path: &Path) -> Result<Option<String>, Error> {
     Ok(leaf.map(|leaf| leaf.thumbprint_hex().to_owned()))
 }
 
-/// Delivers events from now on; sockets are opened later.
-async fn feed(
-    service: &Arc<Service>,
-    clock: Clock,
-    shutdown: &Shutdown,
-) -> Result<Arc<Feed>, Error> {
-    let mailbox: Arc<dyn Mailbox> = Arc::clone(service) as _;
-    let feed = Feed::open(service.store().clone(), mailbox, clock).await?;
-    let (running, begun) = (Arc::clone(&feed), shutdown.clone());
-    let hub = Hub::start(service.store());
-    shutdown.spawn(async move { running.run(&hub, &begun).await });
-    Ok(feed)
-}
-
-fn listen(service: &Arc<Service>, sockets: Sockets, shutdown: &Shutdown) -> Result<(), Error> {
+fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> Result<(), Error> {
     let settings = service.settings();
     let address = settings.listen;
     let broken = |cause| Error::Listen { address, cause };
     let acceptor = tls::Acceptor::new(settings.tls.clone())?;
+    let sockets = rest::Sockets { feed: Arc::clone(feed), shutdown: shutdown.clone() };
     let shared = Arc::clone(service);
     let server = HttpServer::new(move || {
         let (service, sockets) = (Arc::clone(&shared), sockets.clone());
         App::new()
             .wrap(middleware::Compress::default())
+            .wrap(middleware::from_fn(rest::around))
             .configure(move |config| rest::configure(&service, sockets, config))
     })
     .on_connect(tls::remember_peer)
@@ -118,6 +107,15 @@ fn listen(service: &Arc<Service>, sockets: Sockets, shutdown: &Shutdown) -> Resu
         }
     });
     Ok(())
+}
+
+/// Delivers events to sockets.
+fn follow(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) {
+    let (service, feed, shutdown) = (Arc::clone(service), Arc::clone(feed), shutdown.clone());
+    shutdown.clone().spawn(async move {
+        let hub = Hub::start(service.store());
+        feed.run(&hub, &shutdown).await;
+    });
 }
 
 /// Hints to other nodes, and the removal of what is past its time.

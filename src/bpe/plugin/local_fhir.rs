@@ -1,14 +1,7 @@
 //! The own FHIR server as plugins and their deployment see it.
 
-use std::collections::HashMap;
-
 use async_trait::async_trait;
 use serde_json::Value;
-
-use crate::bpe::exchange::Server;
-use crate::net::http;
-
-const FHIR_JSON: &str = "application/fhir+json";
 
 /// One request; `path` is relative to the base address and may have a query.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,41 +95,4 @@ pub(crate) fn explanation(outcome: &Value) -> Option<String> {
         .filter_map(Value::as_str)
         .collect();
     (!texts.is_empty()).then(|| texts.join("; "))
-}
-
-#[async_trait]
-impl LocalFhir for Server {
-    fn base_url(&self) -> &str {
-        self.base()
-    }
-
-    async fn request(&self, request: Request) -> Result<Response, Unreachable> {
-        let method = match request.method {
-            Method::Get => http::Method::GET,
-            Method::Post => http::Method::POST,
-            Method::Put => http::Method::PUT,
-            Method::Delete => http::Method::DELETE,
-        };
-        let mut headers = HashMap::from([("accept".to_owned(), FHIR_JSON.to_owned())]);
-        let mut put = |name: &str, value: Option<String>| {
-            headers.extend(value.map(|value| (name.to_owned(), value)));
-        };
-        put("prefer", request.prefer);
-        put("if-match", request.if_match);
-        put("if-none-exist", request.if_none_exist);
-        put(
-            "content-type",
-            request.body.as_ref().map(|_| FHIR_JSON.to_owned()),
-        );
-        let body = request
-            .body
-            .map(|body| body.to_string().into_bytes())
-            .unwrap_or_default();
-        let answer = self.request(method, &request.path, &headers, body).await;
-        let answer = answer.map_err(|trouble| Unreachable(trouble.to_string()))?;
-        Ok(Response {
-            status: answer.status.as_u16(),
-            body: serde_json::from_slice(&answer.body).ok(),
-        })
-    }
 }

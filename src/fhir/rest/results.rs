@@ -58,7 +58,8 @@ impl Call<'_> {
         if !problems.is_empty() {
             let text = problems.join("; ");
             let issue = Issue::new(Severity::Warning, IssueType::Processing, text);
-            bundle.found(None, Outcome::from(issue).to_resource(), Mode::Outcome);
+            let url = format!("{}/", self.service.settings().base_url);
+            bundle.found(Some(&url), Outcome::from(issue).to_resource(), Mode::Outcome);
         }
         Ok(answer::resource(&bundle.build(), &asked.wanted))
     }

@@ -3,7 +3,8 @@
 use actix_web::{HttpResponse, web};
 
 use super::asked::Return;
-use super::{Call, answer};
+use super::media::Format;
+use super::{Call, answer, page};
 use crate::fhir::bundle::{self, Preference};
 use crate::fhir::fault::Fault;
 use crate::fhir::metadata;
@@ -42,6 +43,9 @@ impl Call<'_> {
         let body = answer::document(&statement, &asked.wanted);
         let mut builder = HttpResponse::Ok();
         builder.insert_header(("Content-Type", asked.wanted.media.name));
+        if asked.wanted.media.format == Format::Html {
+            page::policy(&mut builder);
+        }
         Ok(builder.body(body))
     }
 }

@@ -120,6 +120,11 @@ impl Service {
         &self.totals
     }
 
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// When this process began to serve.
     #[must_use]
     pub fn started(&self) -> Timestamp {
