@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use crate::config::keys::Client;
 use crate::config::{Config, Needs};
-use crate::net::http;
 use crate::kernel::{Clock, Health, Shutdown, telemetry};
+use crate::net::http;
 use crate::store::{self, Database, Schema, Store};
 
 /// How long accepted requests and running jobs may take to finish after the end has begun.
@@ -142,8 +143,10 @@ async fn start(
 
 #[cfg(feature = "fhir")]
 async fn start_fhir(config: &Config, store: Store, shutdown: &Shutdown) -> Result<(), Error> {
-    let Some(settings) = config.mailbox() else { return Ok(()) };
-    let client = config.client.as_ref().map(|client| client.http()).unwrap_or_default();
+    let Some(settings) = config.mailbox() else {
+        return Ok(());
+    };
+    let client = config.client.as_ref().map(Client::http).unwrap_or_default();
     let client = http::Client::new(&client)?;
     let roles = config.roles.clone();
     crate::fhir::start(settings, roles, store, client, Clock::system(), shutdown).await?;
@@ -157,7 +160,9 @@ fn start_bpe(
     health: &Health,
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
-    let Some(settings) = config.engine() else { return Ok(()) };
+    let Some(settings) = config.engine() else {
+        return Ok(());
+    };
     crate::bpe::role::start(settings, store, health, Clock::system(), shutdown)?;
     Ok(())
 }

@@ -37,7 +37,10 @@ pub enum Error {
     #[error(transparent)]
     Client(#[from] http::Error),
     #[error("the plugin folder {} cannot be listed: {source}", path.display())]
-    PluginFolder { path: PathBuf, source: std::io::Error },
+    PluginFolder {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error(transparent)]
     Own(#[from] own::Error),
     #[error(
@@ -64,8 +67,12 @@ pub fn start(
     let client = http::Client::new(&settings.client)?;
     let server = Arc::new(Server::new(client, &settings.fhir_base_url));
     let found = packages(&settings, &server)?;
-    let plugins =
-        Plugins::new(&found.packages, server.clone(), &settings.organization, clock.clone());
+    let plugins = Plugins::new(
+        &found.packages,
+        server.clone(),
+        &settings.organization,
+        clock.clone(),
+    );
     let runtime = Runtime::new(
         store,
         Arc::new(plugins),
@@ -73,7 +80,13 @@ pub fn start(
         shutdown.clone(),
         settings.runtime.clone(),
     );
-    let starting = Starting { settings, found, server, runtime, health: health.clone() };
+    let starting = Starting {
+        settings,
+        found,
+        server,
+        runtime,
+        health: health.clone(),
+    };
     shutdown.spawn(starting.run(Progress::register(health)));
     Ok(())
 }
@@ -112,7 +125,11 @@ impl Progress {
         progress.set(Some("has not begun".to_owned()));
         let shared = progress.clone();
         health.register("processes", move || {
-            let state = shared.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let state = shared
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
             async move { state.map_or(Ok(()), Err) }
         });
         progress
@@ -178,8 +195,11 @@ impl Starting {
         for refusal in &report.refusals {
             tracing::error!("{:?} is not deployed: {}", refusal.place, refusal.message);
         }
-        let processes: Vec<String> =
-            report.processes.iter().map(|(id, state)| format!("{id} {}", state.name())).collect();
+        let processes: Vec<String> = report
+            .processes
+            .iter()
+            .map(|(id, state)| format!("{id} {}", state.name()))
+            .collect();
         tracing::info!("processes: {}", processes.join(", "));
         Ok(())
     }

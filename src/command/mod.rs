@@ -3,8 +3,8 @@
 
 pub mod cert;
 pub mod config;
-pub mod dev;
 pub mod db;
+pub mod dev;
 pub mod healthcheck;
 pub mod serve;
 pub mod table;

@@ -87,10 +87,15 @@ impl Directory {
             Some(entry) => entry.generation,
             None => rows::generation(conn).await?,
         };
-        let mut directory =
-            Self { generation, base_url: base_url.into(), held: HashMap::new() };
+        let mut directory = Self {
+            generation,
+            base_url: base_url.into(),
+            held: HashMap::new(),
+        };
         for entry in entries {
-            let parsed = serde_json::from_str(&entry.document).ok().and_then(Resource::from_value);
+            let parsed = serde_json::from_str(&entry.document)
+                .ok()
+                .and_then(Resource::from_value);
             if let Some(resource) = parsed {
                 directory.put(entry.id, &resource);
             }
@@ -111,7 +116,9 @@ impl Directory {
     /// Takes over a new or changed resource of one of [`KINDS`].
     pub fn put(&mut self, id: Uuid, resource: &Resource) {
         let entry = match resource.resource_type() {
-            Some(ResourceType::Organization) => Entry::Organization(self.organization(id, resource)),
+            Some(ResourceType::Organization) => {
+                Entry::Organization(self.organization(id, resource))
+            }
             Some(ResourceType::OrganizationAffiliation) => {
                 Entry::Affiliation(self.affiliation(resource))
             }
@@ -120,7 +127,13 @@ impl Directory {
             Some(ResourceType::ActivityDefinition) => process(resource),
             _ => return,
         };
-        self.held.insert(id, Arc::new(Held { entry, resource: Arc::new(resource.clone()) }));
+        self.held.insert(
+            id,
+            Arc::new(Held {
+                entry,
+                resource: Arc::new(resource.clone()),
+            }),
+        );
     }
 
     pub fn remove(&mut self, id: Uuid) {
@@ -145,14 +158,19 @@ impl Directory {
             parent: single("organization"),
             member: single("participatingOrganization"),
             roles: codings
-                .filter_map(|coding| Some(Coding::new(coding.text("system")?, coding.text("code")?)))
+                .filter_map(|coding| {
+                    Some(Coding::new(coding.text("system")?, coding.text("code")?))
+                })
                 .collect(),
             endpoints: self.targets(resource, "endpoint"),
         }
     }
 
     fn targets(&self, resource: &Resource, name: &str) -> Vec<Uuid> {
-        resource.list(name).filter_map(|element| self.target(element)).collect()
+        resource
+            .list(name)
+            .filter_map(|element| self.target(element))
+            .collect()
     }
 
     fn target(&self, element: &serde_json::Value) -> Option<Uuid> {
@@ -214,9 +232,9 @@ impl Directory {
         let organization = self
             .organizations()
             .find(|o| o.active && o.identifier.as_deref() == Some(identifier))?;
-        let endpoint = self
-            .endpoints()
-            .find(|endpoint| endpoint.active && endpoint.address.as_deref() == Some(&self.base_url));
+        let endpoint = self.endpoints().find(|endpoint| {
+            endpoint.active && endpoint.address.as_deref() == Some(&self.base_url)
+        });
         Some(Member {
             identifier: identifier.to_owned(),
             id: Some(organization.id.to_string()),
@@ -228,7 +246,9 @@ impl Directory {
     #[must_use]
     pub fn allowed(&self, thumbprint: &str, own: &str) -> Allowed {
         let has = |thumbprints: &[String]| thumbprints.iter().any(|one| one == thumbprint);
-        let listed = self.organizations().filter(|o| o.active && has(&o.thumbprints));
+        let listed = self
+            .organizations()
+            .filter(|o| o.active && has(&o.thumbprints));
         let member = |organization: &Organization| {
             let tagged = self.endpoints().find(|e| e.active && has(&e.thumbprints));
             let only = match organization.endpoints.as_slice() {
@@ -238,15 +258,21 @@ impl Directory {
             Some(Member {
                 identifier: organization.identifier.clone()?,
                 id: Some(organization.id.to_string()),
-                endpoint: tagged.or(only).and_then(|endpoint| endpoint.identifier.clone()),
+                endpoint: tagged
+                    .or(only)
+                    .and_then(|endpoint| endpoint.identifier.clone()),
             })
         };
-        Allowed { listed: listed.filter_map(member).collect(), local: self.local(own) }
+        Allowed {
+            listed: listed.filter_map(member).collect(),
+            local: self.local(own),
+        }
     }
 
     #[must_use]
     pub fn organization_exists(&self, identifier: &str) -> bool {
-        self.organizations().any(|o| o.identifier.as_deref() == Some(identifier))
+        self.organizations()
+            .any(|o| o.identifier.as_deref() == Some(identifier))
     }
 
     /// The active affiliations of the active organisation with this identifier (auth-config §6).
@@ -317,7 +343,8 @@ impl Directory {
     /// Whether an active Endpoint has this address.
     #[must_use]
     pub fn knows_server(&self, address: &str) -> bool {
-        self.endpoints().any(|e| e.active && e.address.as_deref() == Some(address))
+        self.endpoints()
+            .any(|e| e.active && e.address.as_deref() == Some(address))
     }
 
     /// The current resources of a directory type with this identifier.
@@ -351,11 +378,16 @@ fn process(resource: &Resource) -> Entry {
         url: resource.str("url").unwrap_or_default().to_owned(),
         version: resource.str("version").map(str::to_owned),
     };
-    Entry::Process(canonical, matches!(resource.str("status"), Some("draft" | "active")))
+    Entry::Process(
+        canonical,
+        matches!(resource.str("status"), Some("draft" | "active")),
+    )
 }
 
 fn dsf_identifier(resource: &Resource, system: &str) -> Option<String> {
-    let identifier = resource.list("identifier").find(|i| i.text("system") == Some(system))?;
+    let identifier = resource
+        .list("identifier")
+        .find(|i| i.text("system") == Some(system))?;
     identifier.text("value").map(str::to_owned)
 }
 
@@ -378,5 +410,7 @@ fn checked_systems(naming_system: &Resource) -> Vec<String> {
         })
     };
     let ids = naming_system.list("uniqueId").filter(is_checked);
-    ids.filter_map(|id| id.text("value")).map(str::to_owned).collect()
+    ids.filter_map(|id| id.text("value"))
+        .map(str::to_owned)
+        .collect()
 }

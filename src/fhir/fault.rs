@@ -30,11 +30,19 @@ pub struct Tombstone {
 
 impl Fault {
     fn empty(status: u16) -> Self {
-        Self { status, outcome: None, internal: None, headers: Vec::new() }
+        Self {
+            status,
+            outcome: None,
+            internal: None,
+            headers: Vec::new(),
+        }
     }
 
     fn told(status: u16, kind: IssueType, text: impl Into<String>) -> Self {
-        Self { outcome: Some(Outcome::error(kind, text)), ..Self::empty(status) }
+        Self {
+            outcome: Some(Outcome::error(kind, text)),
+            ..Self::empty(status)
+        }
     }
 
     fn processing(status: u16, text: impl Into<String>) -> Self {
@@ -68,7 +76,10 @@ impl Fault {
     /// A validator found errors.
     #[must_use]
     pub fn invalid(outcome: Outcome) -> Self {
-        Self { outcome: Some(outcome), ..Self::empty(403) }
+        Self {
+            outcome: Some(outcome),
+            ..Self::empty(403)
+        }
     }
 
     /// A reference that cannot stand.
@@ -79,7 +90,11 @@ impl Fault {
 
     #[must_use]
     pub fn duplicate(kind: ResourceType) -> Self {
-        Self::told(403, IssueType::Duplicate, format!("Duplicate {kind} resources exist"))
+        Self::told(
+            403,
+            IssueType::Duplicate,
+            format!("Duplicate {kind} resources exist"),
+        )
     }
 
     #[must_use]
@@ -125,7 +140,10 @@ impl Fault {
             ("ETag", stone.etag),
             ("Location", stone.location),
             ("Last-Modified", stone.last_modified),
-            ("Cache-Control", "private, no-cache, no-transform".to_owned()),
+            (
+                "Cache-Control",
+                "private, no-cache, no-transform".to_owned(),
+            ),
         ];
         fault
     }
@@ -141,7 +159,10 @@ impl Fault {
 
     #[must_use]
     pub fn method(allow: &str) -> Self {
-        Self { headers: vec![("Allow", allow.to_owned())], ..Self::empty(405) }
+        Self {
+            headers: vec![("Allow", allow.to_owned())],
+            ..Self::empty(405)
+        }
     }
 
     /// `GET` on the base (§1.5).
@@ -196,7 +217,10 @@ impl Fault {
 
     #[must_use]
     pub fn range_not_satisfiable(size: i64) -> Self {
-        Self { headers: vec![("Content-Range", format!("bytes */{size}"))], ..Self::empty(416) }
+        Self {
+            headers: vec![("Content-Range", format!("bytes */{size}"))],
+            ..Self::empty(416)
+        }
     }
 
     /// Too much to do at the moment; the client should come again.
@@ -268,7 +292,9 @@ impl Fault {
     /// The text of the first issue, for logs.
     #[must_use]
     pub fn text(&self) -> &str {
-        self.outcome.as_ref().map_or("", |outcome| &outcome.issues()[0].diagnostics)
+        self.outcome
+            .as_ref()
+            .map_or("", |outcome| &outcome.issues()[0].diagnostics)
     }
 
     /// The status line of an entry in a response Bundle.
@@ -301,14 +327,20 @@ pub fn phrase(status: u16) -> &'static str {
 impl From<store::Error> for Fault {
     fn from(error: store::Error) -> Self {
         let detail = error.to_string();
-        if error.is_transient() { Self::busy(detail) } else { Self::internal(detail) }
+        if error.is_transient() {
+            Self::busy(detail)
+        } else {
+            Self::internal(detail)
+        }
     }
 }
 
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.status, self.text())?;
-        self.internal.as_ref().map_or(Ok(()), |detail| write!(f, " ({detail})"))
+        self.internal
+            .as_ref()
+            .map_or(Ok(()), |detail| write!(f, " ({detail})"))
     }
 }
 

@@ -83,7 +83,11 @@ async fn noted(service: &Service) -> Result<(Option<String>, Option<String>), Er
 
 async fn note(service: &Service, name: &str, digest: &str) -> Result<(), Error> {
     let write = async |conn: &mut AsyncPgConnection| rows::note(conn, name, digest).await;
-    service.store().read(write).await.map_err(|error: store::Error| error.into())
+    service
+        .store()
+        .read(write)
+        .await
+        .map_err(|error: store::Error| error.into())
 }
 
 fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
@@ -95,7 +99,10 @@ fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
 }
 
 fn embedded(name: &str, cause: impl ToString) -> Error {
-    Error::Embedded { name: name.to_owned(), cause: cause.to_string() }
+    Error::Embedded {
+        name: name.to_owned(),
+        cause: cause.to_string(),
+    }
 }
 
 fn file(name: &str) -> Result<Vec<u8>, Error> {
@@ -132,22 +139,38 @@ async fn load_conformance(service: &Arc<Service>) -> Result<(), Error> {
     }
     let bundle = bundle.build();
     tracing::info!("loading the conformance resources");
-    execute(service, &bundle).await.map(drop).map_err(Error::Conformance)
+    execute(service, &bundle)
+        .await
+        .map(drop)
+        .map_err(Error::Conformance)
 }
 
 async fn load_bundle(service: &Arc<Service>, path: &str, text: &str) -> Result<(), Error> {
     let is_json = text.trim_start().starts_with('{');
-    let parsed =
-        if is_json { json::parse(text.as_bytes()) } else { xml::parse(text.as_bytes()) };
-    let parsed = parsed
-        .map_err(|error| Error::File { path: path.to_owned(), cause: error.to_string() })?;
+    let parsed = if is_json {
+        json::parse(text.as_bytes())
+    } else {
+        xml::parse(text.as_bytes())
+    };
+    let parsed = parsed.map_err(|error| Error::File {
+        path: path.to_owned(),
+        cause: error.to_string(),
+    })?;
     tracing::info!(path, "loading the initial Bundle");
-    let refused = |cause| Error::Refused { path: path.to_owned(), cause };
+    let refused = |cause| Error::Refused {
+        path: path.to_owned(),
+        cause,
+    };
     let answer = execute(service, &parsed).await.map_err(refused)?;
     let failed = answer.list("entry").find_map(|entry| {
         let response = entry.member("response")?;
-        let status = response.text("status").filter(|status| !status.starts_with('2'))?;
-        Some(format!("{status}: {}", response.member("outcome").unwrap_or_default()))
+        let status = response
+            .text("status")
+            .filter(|status| !status.starts_with('2'))?;
+        Some(format!(
+            "{status}: {}",
+            response.member("outcome").unwrap_or_default()
+        ))
     });
     match failed {
         Some(cause) => Err(refused(Fault::bad_request(cause))),
@@ -156,21 +179,39 @@ async fn load_bundle(service: &Arc<Service>, path: &str, text: &str) -> Result<(
 }
 
 async fn execute(service: &Arc<Service>, bundle: &Resource) -> Result<Resource, Fault> {
-    bundle::execute(service, &Peer::Loader, bundle, Preference::Minimal, Handling::Strict).await
+    bundle::execute(
+        service,
+        &Peer::Loader,
+        bundle,
+        Preference::Minimal,
+        Handling::Strict,
+    )
+    .await
 }
 
 /// The file with its `${…}` filled in.
 fn read(path: &Path, service: &Service, thumbprint: Option<&str>) -> Result<String, Error> {
     let shown = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::File { path: shown.clone(), cause: error.to_string() })?;
+    let text = std::fs::read_to_string(path).map_err(|error| Error::File {
+        path: shown.clone(),
+        cause: error.to_string(),
+    })?;
     let settings = service.settings();
     let host = url::Url::parse(&settings.base_url).ok();
-    let host = host.as_ref().and_then(url::Url::host_str).unwrap_or_default();
+    let host = host
+        .as_ref()
+        .and_then(url::Url::host_str)
+        .unwrap_or_default();
     let prefix = "dev.dsf.fhir.server";
     let mut values = HashMap::from([
-        (format!("{prefix}.organization.identifier.value"), settings.organization.as_str()),
-        (format!("{prefix}.endpoint.address"), settings.base_url.as_str()),
+        (
+            format!("{prefix}.organization.identifier.value"),
+            settings.organization.as_str(),
+        ),
+        (
+            format!("{prefix}.endpoint.address"),
+            settings.base_url.as_str(),
+        ),
         (format!("{prefix}.endpoint.identifier.value"), host),
     ]);
     if let Some(thumbprint) = thumbprint {
@@ -184,7 +225,9 @@ fn filled(text: &str, values: &HashMap<String, &str>) -> Result<String, String> 
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
-        let Some((name, behind)) = after.split_once('}') else { break };
+        let Some((name, behind)) = after.split_once('}') else {
+            break;
+        };
         result.push_str(before);
         result.push_str(values.get(name).ok_or_else(|| name.to_owned())?);
         rest = behind;

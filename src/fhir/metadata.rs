@@ -16,20 +16,38 @@ use crate::r4::{Resource, ResourceType};
 const SHAPING: &[(&str, &str, &str)] = &[
     ("_at", "date", "Only versions of this time; history only"),
     ("_count", "number", "Entries on a page"),
-    ("_format", "special", "Format of the answer, instead of the Accept header"),
+    (
+        "_format",
+        "special",
+        "Format of the answer, instead of the Accept header",
+    ),
     ("_page", "number", "Number of the page, from 1"),
     ("_pretty", "special", "Line breaks in the answer"),
-    ("_since", "date", "Only versions since this instant; history only"),
-    ("_sort", "special", "Names of parameters to sort by, descending with a leading hyphen"),
-    ("_summary", "special", "Parts of the resources: true, text, data, count, false"),
+    (
+        "_since",
+        "date",
+        "Only versions since this instant; history only",
+    ),
+    (
+        "_sort",
+        "special",
+        "Names of parameters to sort by, descending with a leading hyphen",
+    ),
+    (
+        "_summary",
+        "special",
+        "Parts of the resources: true, text, data, count, false",
+    ),
 ];
 
 /// The statement at this moment; every identity may read it.
 pub async fn statement(service: &Arc<Service>) -> Result<Resource, Fault> {
     let profiles = service.profiles().await?;
     let base = &service.settings().base_url;
-    let resources: Vec<Value> =
-        ResourceType::ALL.iter().map(|kind| resource(*kind, &profiles)).collect();
+    let resources: Vec<Value> = ResourceType::ALL
+        .iter()
+        .map(|kind| resource(*kind, &profiles))
+        .collect();
     let socket = format!("{}/ws", base.replacen("http", "ws", 1));
     let rest = json!({
         "extension": [{
@@ -51,22 +69,48 @@ pub async fn statement(service: &Arc<Service>) -> Result<Resource, Fault> {
         .with("date", format_instant(service.started()))
         .with("publisher", "Data Sharing Framework")
         .with("kind", "instance")
-        .with("software", json!({ "name": "dsf", "version": env!("CARGO_PKG_VERSION") }))
-        .with("implementation", json!({ "description": "FHIR mailbox", "url": base }))
+        .with(
+            "software",
+            json!({ "name": "dsf", "version": env!("CARGO_PKG_VERSION") }),
+        )
+        .with(
+            "implementation",
+            json!({ "description": "FHIR mailbox", "url": base }),
+        )
         .with("fhirVersion", "4.0.1")
-        .with("format", json!(["application/fhir+json", "application/fhir+xml"]))
+        .with(
+            "format",
+            json!(["application/fhir+json", "application/fhir+xml"]),
+        )
         .with("rest", json!([rest])))
 }
 
 fn resource(kind: ResourceType, profiles: &Profiles) -> Value {
     let base_profile = format!("http://hl7.org/fhir/StructureDefinition/{kind}");
     let default = default_profile(kind).unwrap_or(base_profile);
-    let stored = profiles.get(&kind).into_iter().flatten().map(String::as_str);
-    let supported: BTreeSet<&str> =
-        stored.chain(secondary_profiles(kind).iter().copied()).filter(|url| *url != default).collect();
-    let interactions =
-        ["create", "read", "vread", "update", "delete", "search-type", "history-instance", "history-type"];
-    let interactions: Vec<Value> = interactions.iter().map(|code| json!({ "code": code })).collect();
+    let stored = profiles
+        .get(&kind)
+        .into_iter()
+        .flatten()
+        .map(String::as_str);
+    let supported: BTreeSet<&str> = stored
+        .chain(secondary_profiles(kind).iter().copied())
+        .filter(|url| *url != default)
+        .collect();
+    let interactions = [
+        "create",
+        "read",
+        "vread",
+        "update",
+        "delete",
+        "search-type",
+        "history-instance",
+        "history-type",
+    ];
+    let interactions: Vec<Value> = interactions
+        .iter()
+        .map(|code| json!({ "code": code }))
+        .collect();
     let mut described = json!({
         "type": kind.name(),
         "profile": default,
@@ -93,7 +137,10 @@ fn resource(kind: ResourceType, profiles: &Profiles) -> Value {
 fn parameters(kind: ResourceType) -> Vec<Value> {
     let mut found: BTreeMap<&str, Value> = BTreeMap::new();
     for (name, code, words) in SHAPING {
-        found.insert(name, json!({ "name": name, "type": code, "documentation": words }));
+        found.insert(
+            name,
+            json!({ "name": name, "type": code, "documentation": words }),
+        );
     }
     for parameter in registry::GLOBAL.iter().chain(registry::parameters(kind)) {
         found.insert(parameter.name, parameter_of(kind, parameter));

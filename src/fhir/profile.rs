@@ -25,13 +25,20 @@ pub fn secondary_profiles(kind: ResourceType) -> &'static [&'static str] {
 
 /// Puts the default profile first, unless the resource claims it or a secondary one.
 pub fn ensure(resource: &mut Resource) {
-    let Some(kind) = resource.resource_type() else { return };
-    let Some(default) = default_profile(kind) else { return };
+    let Some(kind) = resource.resource_type() else {
+        return;
+    };
+    let Some(default) = default_profile(kind) else {
+        return;
+    };
     let claims = |profile: &str| profile == default || secondary_profiles(kind).contains(&profile);
     if resource.profiles().any(claims) {
         return;
     }
-    let meta = resource.members_mut().entry("meta").or_insert_with(|| Value::Object(Default::default()));
+    let meta = resource
+        .members_mut()
+        .entry("meta")
+        .or_insert_with(|| Value::Object(Default::default()));
     let Value::Object(meta) = meta else { return };
     let mut profiles = vec![Value::String(default)];
     if let Some(Value::Array(claimed)) = meta.get("profile") {

@@ -19,8 +19,14 @@ pub async fn searchset(service: &Arc<Service>, found: Found) -> Result<Resource,
         bundle.link(relation, &url);
     }
     let warning = found.warning();
-    let matches = found.matches.into_iter().map(|stored| (stored, Mode::Match));
-    let includes = found.includes.into_iter().map(|stored| (stored, Mode::Include));
+    let matches = found
+        .matches
+        .into_iter()
+        .map(|stored| (stored, Mode::Match));
+    let includes = found
+        .includes
+        .into_iter()
+        .map(|stored| (stored, Mode::Include));
     for (stored, mode) in matches.chain(includes) {
         let url = format!("{base}/{}", stored.path());
         bundle.found(Some(&url), service.document(stored).await?, mode);

@@ -32,8 +32,13 @@ pub enum Error {
     Tls(#[from] tls::Error),
     #[error(transparent)]
     Certificate(#[from] pem::Error),
-    #[error("cannot listen on {address} (fhir.listen): {cause}; choose another address or stop the process that has it")]
-    Listen { address: std::net::SocketAddr, cause: std::io::Error },
+    #[error(
+        "cannot listen on {address} (fhir.listen): {cause}; choose another address or stop the process that has it"
+    )]
+    Listen {
+        address: std::net::SocketAddr,
+        cause: std::io::Error,
+    },
 }
 
 /// A mailbox at work. It ends when the shutdown it was started with begins.
@@ -67,7 +72,9 @@ pub async fn start(
 /// The thumbprint of the first certificate in a file.
 fn thumbprint(path: &Path) -> Result<Option<String>, Error> {
     let chain = pem::certificates_of_file(path)?;
-    let leaf = chain.first().and_then(|leaf| tls::PeerCertificate::try_from(&**leaf).ok());
+    let leaf = chain
+        .first()
+        .and_then(|leaf| tls::PeerCertificate::try_from(&**leaf).ok());
     Ok(leaf.map(|leaf| leaf.thumbprint_hex().to_owned()))
 }
 
@@ -76,7 +83,10 @@ fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> Resu
     let address = settings.listen;
     let broken = |cause| Error::Listen { address, cause };
     let acceptor = tls::Acceptor::new(settings.tls.clone())?;
-    let sockets = rest::Sockets { feed: Arc::clone(feed), shutdown: shutdown.clone() };
+    let sockets = rest::Sockets {
+        feed: Arc::clone(feed),
+        shutdown: shutdown.clone(),
+    };
     let shared = Arc::clone(service);
     let server = HttpServer::new(move || {
         let (service, sockets) = (Arc::clone(&shared), sockets.clone());

@@ -7,7 +7,8 @@ use crate::r4::{Resource, ResourceType};
 #[must_use]
 pub fn errors(resource: &Resource) -> Option<Outcome> {
     let mut issues = Vec::new();
-    if resource.resource_type() == Some(ResourceType::Binary) && resource.get("contentType").is_none()
+    if resource.resource_type() == Some(ResourceType::Binary)
+        && resource.get("contentType").is_none()
     {
         let text = "Binary.contentType: minimum required = 1, but only found 0";
         issues.push(Issue::new(Severity::Error, IssueType::Processing, text));

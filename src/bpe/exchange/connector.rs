@@ -73,7 +73,11 @@ impl Connector {
     pub fn new(runtime: Runtime, server: Arc<Server>) -> Self {
         let connection = Connection::default();
         connection.set(Some("not connected yet".to_owned()));
-        Self { runtime, server, connection }
+        Self {
+            runtime,
+            server,
+            connection,
+        }
     }
 
     #[must_use]
@@ -92,8 +96,15 @@ impl Connector {
                 () = shutdown.begun() => return,
             };
             let Err(ended) = ended else { return };
-            failures = if bound || self.connection.trouble().is_ok() { 1 } else { failures + 1 };
-            tracing::warn!("no events from {}: {ended}; connecting again", self.server.base());
+            failures = if bound || self.connection.trouble().is_ok() {
+                1
+            } else {
+                failures + 1
+            };
+            tracing::warn!(
+                "no events from {}: {ended}; connecting again",
+                self.server.base()
+            );
             self.connection.set(Some(ended.to_string()));
             tokio::select! {
                 () = tokio::time::sleep(BACKOFF.delay(failures, &Random::system())) => {}
@@ -142,7 +153,10 @@ impl Connector {
                 Event::Text(text) => return Ok(text),
                 Event::Binary(_) => {}
                 Event::Closed { code, reason } => {
-                    return Err(Ended::Closed { code: code.unwrap_or(1006), reason });
+                    return Err(Ended::Closed {
+                        code: code.unwrap_or(1006),
+                        reason,
+                    });
                 }
             }
         }
@@ -169,7 +183,10 @@ impl Connector {
     /// the next reading makes good.
     async fn catch_up(&self) -> Result<(), Ended> {
         for page in 1.. {
-            let found = self.server.search(&format!("{WAITING}&_page={page}")).await?;
+            let found = self
+                .server
+                .search(&format!("{WAITING}&_page={page}"))
+                .await?;
             let tasks: Vec<Resource> = resources(&found)
                 .filter_map(|(_, value)| Resource::from_value(value.clone()))
                 .collect();
@@ -210,7 +227,9 @@ impl Connector {
     async fn receive(&self, resource: &Resource) -> Result<(), Ended> {
         let task = Task(resource);
         let id = resource.id().and_then(|id| id.parse::<Uuid>().ok());
-        let version = resource.version_id().and_then(|version| version.parse::<i64>().ok());
+        let version = resource
+            .version_id()
+            .and_then(|version| version.parse::<i64>().ok());
         let (Some(id), Some(version)) = (id, version) else {
             tracing::warn!("a Task without id or version cannot be handled");
             return Ok(());
@@ -243,11 +262,16 @@ impl Connector {
 fn resources(bundle: &Resource) -> impl Iterator<Item = (Option<&str>, &serde_json::Value)> {
     bundle.list("entry").filter_map(|entry| {
         let resource = entry.get("resource")?;
-        if resource.get("resourceType").and_then(serde_json::Value::as_str)
+        if resource
+            .get("resourceType")
+            .and_then(serde_json::Value::as_str)
             == Some("OperationOutcome")
         {
             return None;
         }
-        Some((resource.get("id").and_then(serde_json::Value::as_str), resource))
+        Some((
+            resource.get("id").and_then(serde_json::Value::as_str),
+            resource,
+        ))
     })
 }

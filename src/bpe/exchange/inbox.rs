@@ -58,11 +58,17 @@ impl Work for Inbox {
 
     async fn take(&self, most: i64) -> Result<Vec<Entry>, Error> {
         let store = self.runtime.store();
-        Ok(store.read(async |conn| inbox::take(conn, most, LEASE).await).await?)
+        Ok(store
+            .read(async |conn| inbox::take(conn, most, LEASE).await)
+            .await?)
     }
 
     async fn next_due(&self) -> Result<Option<f64>, Error> {
-        Ok(self.runtime.store().read(async |conn| inbox::next_due(conn).await).await?)
+        Ok(self
+            .runtime
+            .store()
+            .read(async |conn| inbox::next_due(conn).await)
+            .await?)
     }
 
     async fn run(&self, entry: Entry) -> Result<(), Error> {
@@ -94,7 +100,10 @@ impl Inbox {
     /// Makes the Task ours on the server; nothing when it is not ours to handle, or not now.
     async fn claim(&self, entry: &Entry, task: &mut Resource) -> Result<Option<Resource>, Error> {
         if Task(task).business_key().is_none() {
-            task::add_input(task, task::message(dsf::message::BUSINESS_KEY, &entry.business_key));
+            task::add_input(
+                task,
+                task::message(dsf::message::BUSINESS_KEY, &entry.business_key),
+            );
         }
         task::set_status(task, Status::InProgress);
         let claimed = match self.server.update(task, "representation").await {
@@ -111,7 +120,9 @@ impl Inbox {
         };
         let document = text(&claimed);
         let store = self.runtime.store();
-        let ours = store.read(async |conn| inbox::claimed(conn, entry, &document).await).await?;
+        let ours = store
+            .read(async |conn| inbox::claimed(conn, entry, &document).await)
+            .await?;
         Ok(ours.then_some(claimed))
     }
 
@@ -139,19 +150,34 @@ impl Inbox {
 
     async fn dispatch(&self, entry: &Entry, document: Resource) -> Result<(), Error> {
         let receiver = self.receiver(entry, &document).await?;
-        let incoming =
-            Incoming { task: entry.task, epoch: entry.lease_epoch, document: document.clone() };
+        let incoming = Incoming {
+            task: entry.task,
+            epoch: entry.lease_epoch,
+            document: document.clone(),
+        };
         let advance = match receiver {
             Receiver::Start(definition, at) => {
                 let business_key = entry.business_key.clone();
-                let start = Starting { definition: *definition, at, business_key };
+                let start = Starting {
+                    definition: *definition,
+                    at,
+                    business_key,
+                };
                 self.runtime.start(start, incoming).await?
             }
-            Receiver::Instance(Candidate { instance, subscription: Some(subscription), .. }) => {
-                self.runtime.receive(instance, subscription, incoming).await?
+            Receiver::Instance(Candidate {
+                instance,
+                subscription: Some(subscription),
+                ..
+            }) => {
+                self.runtime
+                    .receive(instance, subscription, incoming)
+                    .await?
             }
             Receiver::Instance(_) | Receiver::NotYet if entry.overdue => {
-                return self.fail(entry, &document, "Unable to correlate Task").await;
+                return self
+                    .fail(entry, &document, "Unable to correlate Task")
+                    .await;
             }
             Receiver::Instance(_) | Receiver::NotYet => return self.hold(entry).await,
             Receiver::Nobody(text) => return self.fail(entry, &document, &text).await,
@@ -212,17 +238,23 @@ impl Inbox {
     async fn hold(&self, entry: &Entry) -> Result<(), Error> {
         let grace = self.runtime.settings().grace.as_secs_f64();
         let store = self.runtime.store();
-        Ok(store.read(async |conn| inbox::hold(conn, entry, HELD, grace).await).await?)
+        Ok(store
+            .read(async |conn| inbox::hold(conn, entry, HELD, grace).await)
+            .await?)
     }
 
     async fn postpone(&self, entry: &Entry, seconds: f64) -> Result<(), Error> {
         let store = self.runtime.store();
-        Ok(store.read(async |conn| inbox::postpone(conn, entry, seconds).await).await?)
+        Ok(store
+            .read(async |conn| inbox::postpone(conn, entry, seconds).await)
+            .await?)
     }
 
     async fn forget(&self, entry: &Entry) -> Result<(), Error> {
         let store = self.runtime.store();
-        Ok(store.read(async |conn| inbox::drop_entry(conn, entry).await).await?)
+        Ok(store
+            .read(async |conn| inbox::drop_entry(conn, entry).await)
+            .await?)
     }
 
     async fn fail(&self, entry: &Entry, task: &Resource, reason: &str) -> Result<(), Error> {
@@ -232,7 +264,9 @@ impl Inbox {
         let document = text(&task);
         let patience = self.runtime.settings().answer_deadline.as_secs_f64();
         let store = self.runtime.store();
-        store.read(async |conn| inbox::fail(conn, entry, &document, patience).await).await?;
+        store
+            .read(async |conn| inbox::fail(conn, entry, &document, patience).await)
+            .await?;
         self.runtime.bells().outbox.notify_one();
         Ok(())
     }
@@ -277,7 +311,9 @@ fn mismatch(task: &Resource) -> String {
 }
 
 fn is_our_claim(entry: &Entry, task: &Resource) -> bool {
-    let version = task.version_id().and_then(|version| version.parse::<i64>().ok());
+    let version = task
+        .version_id()
+        .and_then(|version| version.parse::<i64>().ok());
     Task(task).status() == Some(Status::InProgress) && version == Some(entry.version + 1)
 }
 

@@ -14,7 +14,6 @@ mod server;
 
 use std::sync::Arc;
 
-
 use crate::bpe::runtime::{Jobs, Pace, Runtime, work};
 use crate::kernel::Health;
 
@@ -26,12 +25,28 @@ pub use server::{Answer, Server, Trouble};
 pub fn start(runtime: &Runtime, server: &Arc<Server>, health: &Health) {
     let shutdown = runtime.shutdown();
     let threads = runtime.settings().threads;
-    let inbox = inbox::Inbox { runtime: runtime.clone(), server: Arc::clone(server) };
-    let outbox = outbox::Outbox { runtime: runtime.clone(), server: Arc::clone(server) };
+    let inbox = inbox::Inbox {
+        runtime: runtime.clone(),
+        server: Arc::clone(server),
+    };
+    let outbox = outbox::Outbox {
+        runtime: runtime.clone(),
+        server: Arc::clone(server),
+    };
     shutdown.spawn(work(inbox, shutdown.clone(), threads, Pace::default()));
     // Deliveries wait for other people's servers: they must not wait for each other.
-    shutdown.spawn(work(outbox, shutdown.clone(), threads.max(1) * 8, Pace::default()));
-    shutdown.spawn(work(Jobs(runtime.clone()), shutdown.clone(), threads, Pace::default()));
+    shutdown.spawn(work(
+        outbox,
+        shutdown.clone(),
+        threads.max(1) * 8,
+        Pace::default(),
+    ));
+    shutdown.spawn(work(
+        Jobs(runtime.clone()),
+        shutdown.clone(),
+        threads,
+        Pace::default(),
+    ));
     let connector = Connector::new(runtime.clone(), Arc::clone(server));
     let connection = connector.connection();
     health.register("events", move || {

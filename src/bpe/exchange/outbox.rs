@@ -51,11 +51,17 @@ impl Work for Outbox {
 
     async fn take(&self, most: i64) -> Result<Vec<Entry>, Error> {
         let store = self.runtime.store();
-        Ok(store.read(async |conn| outbox::take(conn, most, LEASE).await).await?)
+        Ok(store
+            .read(async |conn| outbox::take(conn, most, LEASE).await)
+            .await?)
     }
 
     async fn next_due(&self) -> Result<Option<f64>, Error> {
-        Ok(self.runtime.store().read(async |conn| outbox::next_due(conn).await).await?)
+        Ok(self
+            .runtime
+            .store()
+            .read(async |conn| outbox::next_due(conn).await)
+            .await?)
     }
 
     async fn run(&self, entry: Entry) -> Result<(), Error> {
@@ -77,9 +83,10 @@ impl Outbox {
                 tracing::warn!(%address, attempt = entry.attempts, "message not delivered: {trouble}");
                 return self.again(entry, &trouble).await;
             }
-            Err(trouble) => {
-                Delivery::Failed { status: trouble.status(), message: trouble.to_string() }
-            }
+            Err(trouble) => Delivery::Failed {
+                status: trouble.status(),
+                message: trouble.to_string(),
+            },
         };
         let advance = self.runtime.delivered(entry, delivery).await?;
         self.settle(entry, advance).await
@@ -164,21 +171,28 @@ impl Outbox {
     async fn again(&self, entry: &Entry, trouble: &Trouble) -> Result<(), Error> {
         let failures = u32::try_from(entry.attempts).unwrap_or(u32::MAX);
         let delay = BACKOFF.delay(failures, &Random::system());
-        self.postpone(entry, delay.as_secs_f64(), &trouble.to_string()).await
+        self.postpone(entry, delay.as_secs_f64(), &trouble.to_string())
+            .await
     }
 
     async fn postpone(&self, entry: &Entry, seconds: f64, why: &str) -> Result<(), Error> {
         let store = self.runtime.store();
-        Ok(store.read(async |conn| outbox::postpone(conn, entry, seconds, why).await).await?)
+        Ok(store
+            .read(async |conn| outbox::postpone(conn, entry, seconds, why).await)
+            .await?)
     }
 
     async fn discard(&self, entry: &Entry) -> Result<(), Error> {
         let store = self.runtime.store();
-        Ok(store.read(async |conn| outbox::discard(conn, entry).await).await?)
+        Ok(store
+            .read(async |conn| outbox::discard(conn, entry).await)
+            .await?)
     }
 
     async fn answered(&self, entry: &Entry) -> Result<(), Error> {
         let store = self.runtime.store();
-        Ok(store.read(async |conn| outbox::answered(conn, entry).await).await?)
+        Ok(store
+            .read(async |conn| outbox::answered(conn, entry).await)
+            .await?)
     }
 }

@@ -7,7 +7,9 @@ use crate::bpe::plugin::ProcessId;
 #[must_use]
 pub fn process_of(canonical: &str) -> Option<ProcessId> {
     let (url, version) = canonical.split_once('|')?;
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
+    let rest = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"))?;
     let (domain, name) = rest.split_once("/bpe/Process/")?;
     let (major, minor) = version.split_once('.')?;
     let valid = is_domain(domain) && is_name(name) && is_number(major) && is_number(minor);
@@ -19,7 +21,9 @@ pub fn process_of(canonical: &str) -> Option<ProcessId> {
 
 /// Labels of two to 63 letters, digits and inner hyphens, and a last one without hyphens.
 fn is_domain(text: &str) -> bool {
-    let Some((labels, top)) = text.rsplit_once('.') else { return false };
+    let Some((labels, top)) = text.rsplit_once('.') else {
+        return false;
+    };
     let top_ok = (1..=63).contains(&top.len()) && top.bytes().all(|b| b.is_ascii_alphanumeric());
     top_ok
         && labels.split('.').all(|label| {

@@ -53,7 +53,12 @@ async fn round(
     suspects: &HashSet<Uuid>,
 ) -> Result<HashSet<Uuid>, Failure> {
     let days = runtime.settings().history_days;
-    while runtime.store().read(async |conn| history::sweep(conn, days, SWEEP).await).await? > 0 {}
+    while runtime
+        .store()
+        .read(async |conn| history::sweep(conn, days, SWEEP).await)
+        .await?
+        > 0
+    {}
     let mut orphans = HashSet::new();
     for page in 1.. {
         let query = format!("Task?status=in-progress&_sort=_id&_page={page}");
@@ -64,10 +69,14 @@ async fn round(
             .filter(|resource| resource.type_name() == "Task")
             .collect();
         let ids: Vec<Uuid> = tasks.iter().filter_map(id).collect();
-        let unknown =
-            runtime.store().read(async |conn| inbox::unknown(conn, &ids).await).await?;
+        let unknown = runtime
+            .store()
+            .read(async |conn| inbox::unknown(conn, &ids).await)
+            .await?;
         for mut task in tasks {
-            let Some(id) = id(&task).filter(|id| unknown.contains(id)) else { continue };
+            let Some(id) = id(&task).filter(|id| unknown.contains(id)) else {
+                continue;
+            };
             if suspects.contains(&id) {
                 tracing::warn!(task = %id, "Task has no instance; it fails");
                 failed_with(&mut task, REASON);

@@ -28,7 +28,11 @@ pub enum Trouble {
     Http(#[from] http::Error),
     /// The server refused, in its own words.
     #[error("{server} answered {status}: {text}")]
-    Refused { server: String, status: u16, text: String },
+    Refused {
+        server: String,
+        status: u16,
+        text: String,
+    },
     #[error("the answer of {server} is not the FHIR resource that was asked for: {problem}")]
     Unreadable { server: String, problem: String },
     #[error("'{0}' is not an address")]
@@ -59,7 +63,10 @@ impl Trouble {
 impl Server {
     #[must_use]
     pub fn new(client: Client, base: &str) -> Self {
-        Self { client, base: base.trim_end_matches('/').to_owned() }
+        Self {
+            client,
+            base: base.trim_end_matches('/').to_owned(),
+        }
     }
 
     #[must_use]
@@ -119,12 +126,14 @@ impl Server {
     /// Posts a Task to a peer's (or the own) server. The same key posts it once, however often
     /// this is called, where the server honours `Idempotency-Key`.
     pub async fn send(&self, address: &str, task: &str, key: Uuid) -> Result<(), Trouble> {
-        let mut request =
-            Request::new(Method::POST, url(&format!("{}/Task", address.trim_end_matches('/')))?)
-                .header(http::header::ACCEPT, FHIR_JSON)
-                .header(http::header::CONTENT_TYPE, FHIR_JSON)
-                .header(prefer(), HeaderValue::from_static("return=minimal"))
-                .body(task.to_owned());
+        let mut request = Request::new(
+            Method::POST,
+            url(&format!("{}/Task", address.trim_end_matches('/')))?,
+        )
+        .header(http::header::ACCEPT, FHIR_JSON)
+        .header(http::header::CONTENT_TYPE, FHIR_JSON)
+        .header(prefer(), HeaderValue::from_static("return=minimal"))
+        .body(task.to_owned());
         if let Ok(value) = HeaderValue::from_str(&key.to_string()) {
             request = request.header(HeaderName::from_static("idempotency-key"), value);
         }
@@ -168,7 +177,10 @@ impl LocalFhir for Server {
         let headers = [
             (prefer(), wanted.prefer),
             (http::header::IF_MATCH, wanted.if_match),
-            (HeaderName::from_static("if-none-exist"), wanted.if_none_exist),
+            (
+                HeaderName::from_static("if-none-exist"),
+                wanted.if_none_exist,
+            ),
         ];
         for (name, value) in headers {
             if let Some(value) = value {
@@ -177,10 +189,15 @@ impl LocalFhir for Server {
             }
         }
         if let Some(body) = wanted.body {
-            request =
-                request.header(http::header::CONTENT_TYPE, FHIR_JSON).body(body.to_string());
+            request = request
+                .header(http::header::CONTENT_TYPE, FHIR_JSON)
+                .body(body.to_string());
         }
-        let answer = self.client.send(&request).await.map_err(|error| unreachable(&error))?;
+        let answer = self
+            .client
+            .send(&request)
+            .await
+            .map_err(|error| unreachable(&error))?;
         Ok(local_fhir::Response {
             status: answer.status.as_u16(),
             body: serde_json::from_slice(&answer.body).ok(),
@@ -212,13 +229,26 @@ fn said(answer: &Answer) -> String {
     let issues = json::parse(&answer.body).ok().map(|outcome| {
         let lines = outcome.list("issue").map(|issue| {
             let part = |name: &str| {
-                issue.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+                issue
+                    .get(name)
+                    .and_then(serde_json::Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
             };
-            format!("{} {} {}", part("severity"), part("code"), part("diagnostics"))
+            format!(
+                "{} {} {}",
+                part("severity"),
+                part("code"),
+                part("diagnostics")
+            )
         });
         lines.collect::<Vec<_>>().join("; ")
     });
-    issues
-        .filter(|text| !text.is_empty())
-        .unwrap_or_else(|| answer.status.canonical_reason().unwrap_or("no reason given").to_owned())
+    issues.filter(|text| !text.is_empty()).unwrap_or_else(|| {
+        answer
+            .status
+            .canonical_reason()
+            .unwrap_or("no reason given")
+            .to_owned()
+    })
 }

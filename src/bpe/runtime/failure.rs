@@ -14,11 +14,17 @@ pub(super) struct Verdict {
 
 impl Verdict {
     fn delete(reason: &str) -> Self {
-        Self { settings: Vec::new(), delete: Some(reason.to_owned()) }
+        Self {
+            settings: Vec::new(),
+            delete: Some(reason.to_owned()),
+        }
     }
 
     fn go_on(settings: Vec<Setting>) -> Self {
-        Self { settings, delete: None }
+        Self {
+            settings,
+            delete: None,
+        }
     }
 }
 
@@ -71,15 +77,25 @@ fn ends_here(segment: &Segment, node: &str) -> bool {
 
 /// `targets` without the receiver that failed; nothing when there is no such list.
 fn without_target(activity: &Activity) -> Option<Vec<Setting>> {
-    let Some(Variable::Targets(targets)) = activity.visible.get("targets") else { return None };
-    let Some(Variable::Target(failed)) = activity.visible.get("target") else { return None };
+    let Some(Variable::Targets(targets)) = activity.visible.get("targets") else {
+        return None;
+    };
+    let Some(Variable::Target(failed)) = activity.visible.get("target") else {
+        return None;
+    };
     if targets.entries.is_empty() {
         return None;
     }
-    let left = targets.entries.iter().filter(|target| !same_endpoint(target, failed)).cloned();
+    let left = targets
+        .entries
+        .iter()
+        .filter(|target| !same_endpoint(target, failed))
+        .cloned();
     Some(vec![Setting {
         name: "targets".to_owned(),
-        value: Some(Variable::Targets(Targets { entries: left.collect() })),
+        value: Some(Variable::Targets(Targets {
+            entries: left.collect(),
+        })),
         local: false,
     }])
 }
@@ -91,14 +107,21 @@ fn same_endpoint(one: &Target, other: &Target) -> bool {
 /// The text of spec/bpe.md §3.5 for messages that were not sent.
 fn send_text(activity: &Activity, message: &str) -> String {
     let field = |name: &str| {
-        activity.fields.get(name).and_then(Variable::as_str).unwrap_or("unknown").to_owned()
+        activity
+            .fields
+            .get(name)
+            .and_then(Variable::as_str)
+            .unwrap_or("unknown")
+            .to_owned()
     };
     let target = match activity.visible.get("target") {
         Some(Variable::Target(target)) => target.clone(),
         _ => Target::default(),
     };
     let correlation = target.correlation_key.as_ref();
-    let correlation = correlation.map(|key| format!(", correlationKey: {key}")).unwrap_or_default();
+    let correlation = correlation
+        .map(|key| format!(", correlationKey: {key}"))
+        .unwrap_or_default();
     format!(
         "Task {} send failed [recipient: {}, endpoint: {}, businessKey: {}{correlation}, \
          message: {}, error: {message}]",

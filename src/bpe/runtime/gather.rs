@@ -25,7 +25,10 @@ struct Waits<T> {
 
 impl<T> Default for Waits<T> {
     fn default() -> Self {
-        Self { put: BTreeMap::new(), delete: Vec::new() }
+        Self {
+            put: BTreeMap::new(),
+            delete: Vec::new(),
+        }
     }
 }
 
@@ -49,7 +52,8 @@ impl<T> Waits<T> {
 
 impl Gathered {
     pub(super) fn absorb(&mut self, change: Change) {
-        self.subscriptions.absorb(change.subscriptions, |row| row.id);
+        self.subscriptions
+            .absorb(change.subscriptions, |row| row.id);
         self.jobs.absorb(change.jobs, |row| row.id);
         self.history.extend(change.history);
     }
@@ -111,7 +115,12 @@ fn history_row(event: &Event) -> HistoryRow {
         }
         EventKind::Incident { message } => ("incident", Some(json!({ "message": message }))),
     };
-    HistoryRow { at: event.at, event: name, activity: event.activity.clone(), detail }
+    HistoryRow {
+        at: event.at,
+        event: name,
+        activity: event.activity.clone(),
+        detail,
+    }
 }
 
 /// Ids of waits are counted from 1 within an instance; none comes near the sign.

@@ -30,7 +30,9 @@ pub struct Graphs(Mutex<HashMap<Uuid, Arc<Graph>>>);
 
 impl Graphs {
     pub(super) async fn by_id(&self, store: &Store, id: Uuid) -> Result<Definition, Error> {
-        let row = store.read(async |conn| definition::by_id(conn, id).await).await?;
+        let row = store
+            .read(async |conn| definition::by_id(conn, id).await)
+            .await?;
         self.compiled(row.ok_or(Error::UnknownDefinition(id))?)
     }
 
@@ -46,7 +48,12 @@ impl Graphs {
     }
 
     fn compiled(&self, row: definition::Definition) -> Result<Definition, Error> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&row.id).cloned();
+        let known = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&row.id)
+            .cloned();
         let graph = match known {
             Some(graph) => graph,
             None => {
@@ -60,7 +67,10 @@ impl Graphs {
         };
         Ok(Definition {
             id: row.id,
-            process: ProcessId { key: row.key, version: row.version_tag },
+            process: ProcessId {
+                key: row.key,
+                version: row.version_tag,
+            },
             suspended: row.suspended,
             graph,
         })
@@ -68,7 +78,10 @@ impl Graphs {
 }
 
 fn compile(row: &definition::Definition) -> Result<Graph, Error> {
-    let unreadable = |problem: String| Error::Unreadable { id: row.id, problem };
+    let unreadable = |problem: String| Error::Unreadable {
+        id: row.id,
+        problem,
+    };
     let parsed = parse::parse(&row.source).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         unreadable(lines.join("; "))
@@ -78,6 +91,11 @@ fn compile(row: &definition::Definition) -> Result<Graph, Error> {
         .into_iter()
         .find(|graph| graph.key == row.key)
         .ok_or_else(|| unreadable(format!("holds no process {}", row.key)))?;
-    graph.inject(&Inject { place: Place::End, event: "end", class: ANSWER_TASKS, first: true });
+    graph.inject(&Inject {
+        place: Place::End,
+        event: "end",
+        class: ANSWER_TASKS,
+        first: true,
+    });
     Ok(graph)
 }

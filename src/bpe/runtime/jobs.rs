@@ -25,11 +25,19 @@ impl Work for Jobs {
     }
 
     async fn take(&self, most: i64) -> Result<Vec<Due>, Error> {
-        Ok(self.0.store.read(async |conn| job::due(conn, most).await).await?)
+        Ok(self
+            .0
+            .store
+            .read(async |conn| job::due(conn, most).await)
+            .await?)
     }
 
     async fn next_due(&self) -> Result<Option<f64>, Error> {
-        Ok(self.0.store.read(async |conn| job::next_due(conn).await).await?)
+        Ok(self
+            .0
+            .store
+            .read(async |conn| job::next_due(conn).await)
+            .await?)
     }
 
     async fn run(&self, due: Due) -> Result<(), Error> {

@@ -18,7 +18,10 @@ pub struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(2), trouble: Duration::from_secs(1) }
+        Self {
+            idle: Duration::from_secs(2),
+            trouble: Duration::from_secs(1),
+        }
     }
 }
 
@@ -69,7 +72,9 @@ async fn round<W: Work>(
 ) -> Result<Duration, Error> {
     loop {
         // Only take what can run now: an item in a queue of ours would let its lease run out.
-        let Ok(first) = Arc::clone(slots).acquire_owned().await else { return Ok(Duration::MAX) };
+        let Ok(first) = Arc::clone(slots).acquire_owned().await else {
+            return Ok(Duration::MAX);
+        };
         let mut permits = vec![first];
         while let Ok(more) = Arc::clone(slots).try_acquire_owned() {
             permits.push(more);
@@ -90,6 +95,10 @@ async fn round<W: Work>(
             break;
         }
     }
-    let seconds = work.next_due().await?.unwrap_or(f64::MAX).clamp(0.0, 3600.0);
+    let seconds = work
+        .next_due()
+        .await?
+        .unwrap_or(f64::MAX)
+        .clamp(0.0, 3600.0);
     Ok(Duration::from_secs_f64(seconds))
 }

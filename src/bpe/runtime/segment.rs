@@ -56,10 +56,17 @@ impl Segment {
             self.gathered.absorb(step.changes);
             match step.next {
                 Next::Wait => return Ok(Left::Waiting(Box::new(step.state))),
-                Next::End(end) => return Ok(Left::Ended { outcome: self.end(&end) }),
+                Next::End(end) => {
+                    return Ok(Left::Ended {
+                        outcome: self.end(&end),
+                    });
+                }
                 Next::Request(request) => {
                     let answer = self.answer(&step.state, &request).await;
-                    let trigger = Trigger::Answer { request: request.id, answer };
+                    let trigger = Trigger::Answer {
+                        request: request.id,
+                        answer,
+                    };
                     step = self.step(step.state, trigger)?;
                 }
             }
@@ -70,8 +77,10 @@ impl Segment {
     fn step(&self, state: State, trigger: Trigger) -> Result<Step, engine::Failure> {
         let now = self.runtime.clock.now();
         let graph = &self.definition.graph;
-        catch_unwind(AssertUnwindSafe(|| engine::step(graph, state, trigger, now)))
-            .unwrap_or_else(|_| Err(failure::panicked()))
+        catch_unwind(AssertUnwindSafe(|| {
+            engine::step(graph, state, trigger, now)
+        }))
+        .unwrap_or_else(|_| Err(failure::panicked()))
     }
 
     /// Answers what is still open and names the end.
@@ -99,7 +108,9 @@ impl Segment {
                 let performance = self.runtime.host.perform(activity.clone()).await;
                 self.performed(&activity, performance)
             }
-            Ask::Signal { name, variables, .. } => {
+            Ask::Signal {
+                name, variables, ..
+            } => {
                 self.outbox.push(self.signal(name, variables));
                 Answer::done(Vec::new())
             }
@@ -121,13 +132,13 @@ impl Segment {
     }
 
     /// What code is told about the place where it runs.
-    pub(super) fn activity(
-        &self,
-        state: &State,
-        frame: FrameId,
-        sending: Sending,
-    ) -> Activity {
-        let Sending { node, kind, class, fields } = sending;
+    pub(super) fn activity(&self, state: &State, frame: FrameId, sending: Sending) -> Activity {
+        let Sending {
+            node,
+            kind,
+            class,
+            fields,
+        } = sending;
         Activity {
             process: self.definition.process.clone(),
             definition: self.definition.id,
@@ -166,7 +177,12 @@ impl Segment {
                 (Outcome::Done, verdict.delete)
             }
         };
-        Answer { settings, task: None, delete, outcome }
+        Answer {
+            settings,
+            task: None,
+            delete,
+            outcome,
+        }
     }
 
     /// The process wants failed steps kept for an administrator: the step fails as a whole, and the

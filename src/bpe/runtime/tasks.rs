@@ -36,7 +36,14 @@ impl Held {
         let parsed = rows.into_iter().filter_map(|row| {
             let task = json::parse(row.document.as_bytes()).ok()?;
             let (id, scope, starts) = (row.task, row.scope, row.starts);
-            Some(HeldTask { id, task, scope, starts, changed: false, answered: false })
+            Some(HeldTask {
+                id,
+                task,
+                scope,
+                starts,
+                changed: false,
+                answered: false,
+            })
         });
         Self(parsed.collect())
     }
@@ -44,14 +51,23 @@ impl Held {
     /// Takes in the Task that the segment begins with.
     pub(super) fn receive(&mut self, id: Uuid, task: Resource, scope: Option<i64>) {
         let starts = scope.is_none();
-        self.0.push(HeldTask { id, task, scope, starts, changed: false, answered: false });
+        self.0.push(HeldTask {
+            id,
+            task,
+            scope,
+            starts,
+            changed: false,
+            answered: false,
+        });
     }
 
     pub(super) fn seen_from(&self, scope: Option<FrameId>) -> Tasks {
         let scope = scope.and_then(|frame| i64::try_from(frame.0).ok());
         let open = || self.0.iter().filter(|held| !held.answered);
         Tasks {
-            start: open().find(|held| held.starts).map(|held| held.task.clone()),
+            start: open()
+                .find(|held| held.starts)
+                .map(|held| held.task.clone()),
             current: open()
                 .filter(|held| held.starts || (held.scope.is_some() && held.scope == scope))
                 .map(|held| held.task.clone())
@@ -85,7 +101,11 @@ impl Held {
     }
 
     fn end(&mut self, which: impl Fn(&HeldTask) -> bool, how: impl Fn(&mut Resource)) {
-        for held in self.0.iter_mut().filter(|held| !held.answered && which(held)) {
+        for held in self
+            .0
+            .iter_mut()
+            .filter(|held| !held.answered && which(held))
+        {
             // Code may have decided already.
             if Task(&held.task).status() == Some(Status::InProgress) {
                 how(&mut held.task);
@@ -96,16 +116,19 @@ impl Held {
 
     /// What the server must be told.
     pub(super) fn answers(&self, patience: Duration) -> impl Iterator<Item = OutboxRow> {
-        self.0.iter().filter(|held| held.answered).map(move |held| OutboxRow {
-            id: Uuid::now_v7(),
-            kind: "answer",
-            frame: None,
-            task: Some(held.id),
-            document: super::segment::text(&held.task),
-            address: None,
-            call: None,
-            patience_seconds: patience.as_secs_f64(),
-        })
+        self.0
+            .iter()
+            .filter(|held| held.answered)
+            .map(move |held| OutboxRow {
+                id: Uuid::now_v7(),
+                kind: "answer",
+                frame: None,
+                task: Some(held.id),
+                document: super::segment::text(&held.task),
+                address: None,
+                call: None,
+                patience_seconds: patience.as_secs_f64(),
+            })
     }
 
     /// The rows that the segment changes.

@@ -7,9 +7,7 @@ use super::graphs::Definition;
 use super::segment::{Left, Segment, Sending};
 use super::tasks::Held;
 use super::{Error, Runtime, failure};
-use crate::bpe::engine::{
-    self, FrameId, InstanceId, Outcome, Start, State, Trigger, WaitId,
-};
+use crate::bpe::engine::{self, FrameId, InstanceId, Outcome, Start, State, Trigger, WaitId};
 use crate::bpe::model::{NodeIx, Variables};
 use crate::bpe::plugin::{Delivery, Performed};
 use crate::r4::Resource;
@@ -75,14 +73,19 @@ impl Runtime {
             gathered: Gathered::default(),
             outbox: Vec::new(),
         };
-        segment.tasks.receive(incoming.task, incoming.document, None);
+        segment
+            .tasks
+            .receive(incoming.task, incoming.document, None);
         let trigger = Trigger::Start(Start {
             at: Some(start.at),
             business_key: Some(start.business_key.clone()),
             variables: Variables::new(),
             called: false,
         });
-        let left = match segment.run(State::new(InstanceId(incoming.task)), trigger).await {
+        let left = match segment
+            .run(State::new(InstanceId(incoming.task)), trigger)
+            .await
+        {
             Ok(left) => left,
             Err(failure) => return Ok(Advance::Failed(failure)),
         };
@@ -90,8 +93,21 @@ impl Runtime {
             definition: segment.definition.id,
             business_key: start.business_key,
         };
-        let received = Received { task: incoming.task, epoch: incoming.epoch, scope: None };
-        self.conclude(segment, left, own, Consumed { received: Some(received), sent: None }).await
+        let received = Received {
+            task: incoming.task,
+            epoch: incoming.epoch,
+            scope: None,
+        };
+        self.conclude(
+            segment,
+            left,
+            own,
+            Consumed {
+                received: Some(received),
+                sent: None,
+            },
+        )
+        .await
     }
 
     /// Hands a Task to an instance that waits for it.
@@ -110,9 +126,15 @@ impl Runtime {
             return self.settle(&held, Advance::Stale).await;
         };
         let scope = i64::try_from(scope.0).ok();
-        let Incoming { task, epoch, document } = incoming;
-        let consumed =
-            Consumed { received: Some(Received { task, epoch, scope }), sent: None };
+        let Incoming {
+            task,
+            epoch,
+            document,
+        } = incoming;
+        let consumed = Consumed {
+            received: Some(Received { task, epoch, scope }),
+            sent: None,
+        };
         let advance = self
             .drive(&held, consumed, async |segment: &mut Segment| {
                 segment.tasks.receive(task, document, scope);
@@ -148,11 +170,14 @@ impl Runtime {
         if !held.state.is_waiting(frame) {
             return self.settle(&held, Advance::Stale).await;
         }
-        let consumed =
-            Consumed { received: None, sent: Some((entry.id, entry.lease_epoch)) };
+        let consumed = Consumed {
+            received: None,
+            sent: Some((entry.id, entry.lease_epoch)),
+        };
         let advance = self
             .drive(&held, consumed, async |segment: &mut Segment| {
-                self.react(segment, &held.state, frame, sending, delivery).await
+                self.react(segment, &held.state, frame, sending, delivery)
+                    .await
             })
             .await?;
         self.settle(&held, advance).await
@@ -184,7 +209,11 @@ impl Runtime {
                 Outcome::Done
             }
         };
-        Trigger::Continue { frame, settings, outcome }
+        Trigger::Continue {
+            frame,
+            settings,
+            outcome,
+        }
     }
 
     /// Runs a due job. A failing step costs the job a retry, or leaves an incident.
@@ -198,12 +227,18 @@ impl Runtime {
             return self.settle(&held, Advance::Stale).await;
         }
         let nothing = Consumed::default();
-        let mut advance =
-            self.drive(&held, nothing.clone(), async |_: &mut Segment| Trigger::Job { job }).await?;
+        let mut advance = self
+            .drive(&held, nothing.clone(), async |_: &mut Segment| {
+                Trigger::Job { job }
+            })
+            .await?;
         if let Advance::Failed(failure) = advance {
             tracing::warn!(%instance, activity = failure.activity, "a job failed: {failure}");
             advance = self
-                .drive(&held, nothing, async |_: &mut Segment| Trigger::JobFailed { job, failure })
+                .drive(&held, nothing, async |_: &mut Segment| Trigger::JobFailed {
+                    job,
+                    failure,
+                })
                 .await?;
         }
         self.settle(&held, advance).await
@@ -226,8 +261,10 @@ impl Runtime {
         if held.state.receiving_scope(subscription).is_none() {
             return self.settle(&held, Advance::Stale).await;
         }
-        let consumed =
-            Consumed { received: None, sent: Some((entry.id, entry.lease_epoch)) };
+        let consumed = Consumed {
+            received: None,
+            sent: Some((entry.id, entry.lease_epoch)),
+        };
         let advance = self
             .drive(&held, consumed, async |_: &mut Segment| Trigger::Signal {
                 subscription,
@@ -244,8 +281,10 @@ impl Runtime {
             Err(advance) => return Ok(advance),
         };
         let advance = self
-            .drive(&held, Consumed::default(), async |_: &mut Segment| Trigger::Cancel {
-                reason: reason.to_owned(),
+            .drive(&held, Consumed::default(), async |_: &mut Segment| {
+                Trigger::Cancel {
+                    reason: reason.to_owned(),
+                }
             })
             .await?;
         self.settle(&held, advance).await
@@ -272,9 +311,16 @@ impl Runtime {
             (Lease::Gone, _) => return Ok(Err(Advance::Stale)),
         };
         let definition = self.graphs.by_id(&self.store, leased.definition).await?;
-        let state = serde_json::from_str(&leased.state)
-            .map_err(|error| Error::State { id, problem: error.to_string() })?;
-        Ok(Ok(Leasehold { leased, definition, state, tasks }))
+        let state = serde_json::from_str(&leased.state).map_err(|error| Error::State {
+            id,
+            problem: error.to_string(),
+        })?;
+        Ok(Ok(Leasehold {
+            leased,
+            definition,
+            state,
+            tasks,
+        }))
     }
 
     /// Runs one trigger on a leased instance and stores the result.
@@ -296,7 +342,10 @@ impl Runtime {
         let Some((segment, left)) = self.while_leased(&held.leased, work).await else {
             return Ok(Advance::Stale);
         };
-        let own = Own::Continue { rev: held.leased.rev, epoch: held.leased.lease_epoch };
+        let own = Own::Continue {
+            rev: held.leased.rev,
+            epoch: held.leased.lease_epoch,
+        };
         match left {
             Ok(left) => self.conclude(segment, left, own, consumed).await,
             Err(failure) => Ok(Advance::Failed(failure)),
@@ -351,7 +400,10 @@ impl Runtime {
         consumed: Consumed,
     ) -> Result<Advance, Error> {
         let flush = self.flush_of(&segment, left, own, consumed)?;
-        let stored = self.store.read(async |conn| flush::run(conn, &flush).await).await?;
+        let stored = self
+            .store
+            .read(async |conn| flush::run(conn, &flush).await)
+            .await?;
         if !stored {
             return Ok(Advance::Stale);
         }
@@ -370,7 +422,10 @@ impl Runtime {
     async fn wake_held(&self, segment: &Segment) -> Result<(), Error> {
         let mut keys = vec![segment.business_key.clone()];
         keys.extend(segment.alternative_key.clone());
-        let woken = self.store.read(async |conn| inbox::wake_held(conn, &keys).await).await?;
+        let woken = self
+            .store
+            .read(async |conn| inbox::wake_held(conn, &keys).await)
+            .await?;
         if woken > 0 {
             self.bells.inbox.notify_one();
         }
@@ -391,10 +446,18 @@ impl Runtime {
         outbox.extend(segment.tasks.answers(self.settings.answer_deadline));
         let (left, waits) = match left {
             Left::Waiting(state) => {
-                let state = serde_json::to_string(&state)
-                    .map_err(|error| Error::State { id: instance, problem: error.to_string() })?;
+                let state = serde_json::to_string(&state).map_err(|error| Error::State {
+                    id: instance,
+                    problem: error.to_string(),
+                })?;
                 let alternative_key = segment.alternative_key.clone();
-                (flush::Left::Waiting { state, alternative_key }, true)
+                (
+                    flush::Left::Waiting {
+                        state,
+                        alternative_key,
+                    },
+                    true,
+                )
             }
             Left::Ended { outcome } => (flush::Left::Ended { outcome }, false),
         };
@@ -420,7 +483,9 @@ impl Runtime {
     async fn settle(&self, held: &Leasehold, advance: Advance) -> Result<Advance, Error> {
         if matches!(advance, Advance::Stale | Advance::Failed(_)) {
             let (id, epoch) = (held.leased.id, held.leased.lease_epoch);
-            self.store.read(async |conn| instance::release(conn, id, epoch).await).await?;
+            self.store
+                .read(async |conn| instance::release(conn, id, epoch).await)
+                .await?;
         }
         Ok(advance)
     }

@@ -28,7 +28,10 @@ pub fn allow_list(known: &[&Organization]) -> Value {
 }
 
 fn membership(member: &Organization, parent: &str) -> [Value; 3] {
-    let (own, endpoint_urn) = (urn("organization", &member.name), urn("endpoint", &member.name));
+    let (own, endpoint_urn) = (
+        urn("organization", &member.name),
+        urn("endpoint", &member.name),
+    );
     let (identifier, endpoint_identifier) = (member.identifier(), member.endpoint_identifier());
     [
         json!({
@@ -128,5 +131,8 @@ fn urn(kind: &str, name: &str) -> String {
     let digest = Sha256::digest(format!("{kind} {name}"));
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
-    format!("urn:uuid:{}", uuid::Builder::from_random_bytes(bytes).into_uuid())
+    format!(
+        "urn:uuid:{}",
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    )
 }

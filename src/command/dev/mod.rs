@@ -109,15 +109,28 @@ pub fn run(dev: &Dev) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         match dev {
-            Dev::Up { place, organizations, topology, detach } => {
-                let wish = network::Wish { organizations: *organizations, topology: *topology };
+            Dev::Up {
+                place,
+                organizations,
+                topology,
+                detach,
+            } => {
+                let wish = network::Wish {
+                    organizations: *organizations,
+                    topology: *topology,
+                };
                 if *detach {
                     up::detached(&place.dir, wish).await
                 } else {
                     up::attached(&place.dir, wish).await
                 }
             }
-            Dev::Ping { place, count, patience, json } => {
+            Dev::Ping {
+                place,
+                count,
+                patience,
+                json,
+            } => {
                 let patience = Duration::from_secs(*patience);
                 ping::run(&place.dir, *count, patience, *json).await
             }

@@ -66,7 +66,10 @@ impl Network {
     pub fn load(folder: &Path) -> anyhow::Result<Self> {
         let file = folder.join(FILE);
         let text = fs::read_to_string(&file).with_context(|| {
-            format!("there is no network in {}; start one with: dsf dev up", folder.display())
+            format!(
+                "there is no network in {}; start one with: dsf dev up",
+                folder.display()
+            )
         })?;
         let mut network: Self = serde_json::from_str(&text)
             .with_context(|| format!("{} is damaged; start anew: dsf dev reset", file.display()))?;
@@ -82,7 +85,9 @@ impl Network {
         let network = Self::load(folder)?;
         let size = u16::try_from(network.organizations.len()).unwrap_or(u16::MAX);
         let fits = wish.organizations.is_none_or(|wanted| wanted == size)
-            && wish.topology.is_none_or(|wanted| wanted == network.topology);
+            && wish
+                .topology
+                .is_none_or(|wanted| wanted == network.topology);
         if !fits {
             bail!(
                 "the network in {} has {size} organisations and another shape than asked for; \
@@ -113,8 +118,15 @@ impl Network {
             let client = authority.issue(&Profile::client(&format!("{name}.dsf.test")))?;
             client.write(&home, "client")?;
             let thumbprint = thumbprint(&client.certificate)?;
-            let [port, status_port] = *ports else { bail!("no free ports") };
-            network.organizations.push(Organization { name, port, status_port, thumbprint });
+            let [port, status_port] = *ports else {
+                bail!("no free ports")
+            };
+            network.organizations.push(Organization {
+                name,
+                port,
+                status_port,
+                thumbprint,
+            });
         }
         let mut admin = Profile::client("Administrator");
         admin.names = vec!["admin@dsf.test".to_owned()];
@@ -153,7 +165,9 @@ impl Network {
     }
 
     fn is_hub(&self, organization: &Organization) -> bool {
-        self.organizations.first().is_some_and(|hub| hub.name == organization.name)
+        self.organizations
+            .first()
+            .is_some_and(|hub| hub.name == organization.name)
     }
 
     #[must_use]
@@ -219,14 +233,21 @@ mod tests {
             status_port: 2000 + number,
             thumbprint: String::new(),
         });
-        Network { topology, organizations: organizations.collect(), folder: PathBuf::new() }
+        Network {
+            topology,
+            organizations: organizations.collect(),
+            folder: PathBuf::new(),
+        }
     }
 
     #[test]
     fn in_a_star_only_the_first_knows_everyone() {
         let names = |network: &Network, number: usize| -> Vec<String> {
             let known = network.known_to(&network.organizations[number]);
-            known.iter().map(|organization| organization.name.clone()).collect()
+            known
+                .iter()
+                .map(|organization| organization.name.clone())
+                .collect()
         };
         let star = network(Topology::Star);
         assert_eq!(names(&star, 0), ["org1", "org2", "org3"]);

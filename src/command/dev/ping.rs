@@ -50,7 +50,10 @@ pub async fn run(
             eprintln!("round {round} of {count}");
         }
         let rounds = clients.iter().map(|client| client.ping_all(patience));
-        for (client, outcome) in clients.iter().zip(futures_util::future::join_all(rounds).await) {
+        for (client, outcome) in clients
+            .iter()
+            .zip(futures_util::future::join_all(rounds).await)
+        {
             note(&network, client, outcome, &mut pairs);
         }
     }
@@ -77,18 +80,26 @@ fn note(
     pairs: &mut BTreeMap<Pair, Pings>,
 ) {
     let name_of = |identifier: &str| {
-        network.organizations.iter().find(|one| one.identifier() == identifier)
+        network
+            .organizations
+            .iter()
+            .find(|one| one.identifier() == identifier)
     };
-    let own = pairs.iter_mut().filter(|(pair, _)| pair.0 == from.organization.name);
+    let own = pairs
+        .iter_mut()
+        .filter(|(pair, _)| pair.0 == from.organization.name);
     match outcome {
         Err(error) => own.for_each(|(_, pings)| pings.trouble = Some(format!("{error:#}"))),
         Ok(pongs) => {
             for ((_, to), pings) in own {
-                let pong = pongs.iter().find(|pong| {
-                    name_of(&pong.organization).is_some_and(|one| &one.name == to)
-                });
+                let pong = pongs
+                    .iter()
+                    .find(|pong| name_of(&pong.organization).is_some_and(|one| &one.name == to));
                 match pong {
-                    Some(Pong { milliseconds: Some(milliseconds), .. }) => {
+                    Some(Pong {
+                        milliseconds: Some(milliseconds),
+                        ..
+                    }) => {
                         pings.answered += 1;
                         pings.milliseconds.push(*milliseconds);
                     }
@@ -119,7 +130,11 @@ fn report(pairs: &BTreeMap<Pair, Pings>, count: u16, json: bool) -> anyhow::Resu
         ]);
     }
     table.print(json)?;
-    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// An organisation as seen by its own client certificate.
@@ -148,7 +163,10 @@ impl Peer {
             server_cas: Some(network.folder.join("ca.crt")),
             ..http::Settings::default()
         };
-        Ok(Self { organization: organization.clone(), client: Client::new(&settings)? })
+        Ok(Self {
+            organization: organization.clone(),
+            client: Client::new(&settings)?,
+        })
     }
 
     async fn ping_all(&self, patience: Duration) -> anyhow::Result<Vec<Pong>> {
@@ -164,15 +182,23 @@ impl Peer {
                 .collect();
             bail!("the process failed: {}", errors.join("; "));
         }
-        let key = view.business_key().context("the Task has no business key")?;
+        let key = view
+            .business_key()
+            .context("the Task has no business key")?;
         let received = self.received(key).await?;
         Ok(view
             .outputs()
             .filter_map(status)
             .map(|(organization, status)| {
-                let pong = received.get(&organization).filter(|_| status == "pong-received");
+                let pong = received
+                    .get(&organization)
+                    .filter(|_| status == "pong-received");
                 let milliseconds = pong.map(|time| time.duration_since(begun).as_secs_f64() * 1e3);
-                Pong { organization, status, milliseconds }
+                Pong {
+                    organization,
+                    status,
+                    milliseconds,
+                }
             })
             .collect())
     }
@@ -197,16 +223,26 @@ impl Peer {
             "input": [crate::r4::view::task::message(dsf::message::NAME, "startPing")],
         });
         let request = Request::new(Method::POST, self.url("Task")?)
-            .header(http::header::CONTENT_TYPE, HeaderValue::from_static("application/fhir+json"))
+            .header(
+                http::header::CONTENT_TYPE,
+                HeaderValue::from_static("application/fhir+json"),
+            )
             .body(task.to_string());
-        self.resource(request).await.context("the ping could not be started")
+        self.resource(request)
+            .await
+            .context("the ping could not be started")
     }
 
     async fn wait_for_end(&self, id: &str, patience: Duration) -> anyhow::Result<Resource> {
         let begun = Instant::now();
         while begun.elapsed() < patience {
-            let task = self.resource(Request::get(self.url(&format!("Task/{id}"))?)).await?;
-            if matches!(Task(&task).status(), Some(Status::Completed | Status::Failed)) {
+            let task = self
+                .resource(Request::get(self.url(&format!("Task/{id}"))?))
+                .await?;
+            if matches!(
+                Task(&task).status(),
+                Some(Status::Completed | Status::Failed)
+            ) {
                 return Ok(task);
             }
             tokio::time::sleep(LOOK).await;
@@ -227,8 +263,12 @@ impl Peer {
             if view.business_key() != Some(key) || view.message_name() != Some("pong") {
                 continue;
             }
-            let sender = view.requester_identifier().map(|identifier| identifier.value);
-            let (Some(sender), Some(id)) = (sender, task.id()) else { continue };
+            let sender = view
+                .requester_identifier()
+                .map(|identifier| identifier.value);
+            let (Some(sender), Some(id)) = (sender, task.id()) else {
+                continue;
+            };
             let first = self.url(&format!("Task/{id}/_history/1"))?;
             found.insert(sender, at(&self.resource(Request::get(first)).await?)?);
         }
@@ -236,15 +276,24 @@ impl Peer {
     }
 
     fn url(&self, path: &str) -> anyhow::Result<Url> {
-        Ok(Url::parse(&format!("{}/{path}", self.organization.base_url()))?)
+        Ok(Url::parse(&format!(
+            "{}/{path}",
+            self.organization.base_url()
+        ))?)
     }
 
     async fn resource(&self, request: Request) -> anyhow::Result<Resource> {
-        let request = request
-            .header(http::header::ACCEPT, HeaderValue::from_static("application/fhir+json"));
+        let request = request.header(
+            http::header::ACCEPT,
+            HeaderValue::from_static("application/fhir+json"),
+        );
         let answer = self.client.send(&request).await.map_err(down)?;
         let body = answer.success().map_err(|error| match error {
-            http::Error::Status { server, status, body } => {
+            http::Error::Status {
+                server,
+                status,
+                body,
+            } => {
                 anyhow::anyhow!("{server} answered {status}: {body}")
             }
             other => other.into(),
@@ -260,17 +309,27 @@ fn down(error: http::Error) -> anyhow::Error {
 }
 
 fn at(task: &Resource) -> anyhow::Result<Timestamp> {
-    let text = task.last_updated().context("the Task has no meta.lastUpdated")?;
+    let text = task
+        .last_updated()
+        .context("the Task has no meta.lastUpdated")?;
     Ok(text.parse()?)
 }
 
 /// The partner and the status in a `ping-status` output.
 fn status(output: &Value) -> Option<(String, String)> {
     let status = output.get("valueCoding")?.get("code")?.as_str()?.to_owned();
-    let parts = output.get("extension")?.get(0)?.get("extension")?.as_array()?;
-    let identifier = parts.iter().find(|part| {
-        part.get("url").and_then(Value::as_str) == Some("organization-identifier")
-    })?;
-    let organization = identifier.get("valueIdentifier")?.get("value")?.as_str()?.to_owned();
+    let parts = output
+        .get("extension")?
+        .get(0)?
+        .get("extension")?
+        .as_array()?;
+    let identifier = parts
+        .iter()
+        .find(|part| part.get("url").and_then(Value::as_str) == Some("organization-identifier"))?;
+    let organization = identifier
+        .get("valueIdentifier")?
+        .get("value")?
+        .as_str()?
+        .to_owned();
     Some((organization, status))
 }

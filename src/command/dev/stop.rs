@@ -95,16 +95,26 @@ pub async fn down(folder: &Path) -> anyhow::Result<ExitCode> {
     // The supervisor stops its nodes; nodes without one are told themselves.
     match &running.supervisor {
         Some(supervisor) if supervisor.runs() => supervisor.signal(Signal::SIGTERM),
-        _ => running.nodes.iter().for_each(|node| node.signal(Signal::SIGTERM)),
+        _ => running
+            .nodes
+            .iter()
+            .for_each(|node| node.signal(Signal::SIGTERM)),
     }
     let begun = Instant::now();
     while running.anything() && begun.elapsed() < PATIENCE {
         tokio::time::sleep(LOOK).await;
     }
     if running.anything() {
-        let left: Vec<String> =
-            running.all().filter(|one| one.runs()).map(|one| one.pid.to_string()).collect();
-        bail!("still running after {} s: process {}", PATIENCE.as_secs(), left.join(", "));
+        let left: Vec<String> = running
+            .all()
+            .filter(|one| one.runs())
+            .map(|one| one.pid.to_string())
+            .collect();
+        bail!(
+            "still running after {} s: process {}",
+            PATIENCE.as_secs(),
+            left.join(", ")
+        );
     }
     println!("stopped");
     Ok(ExitCode::SUCCESS)
@@ -116,7 +126,9 @@ pub async fn reset(folder: &Path) -> anyhow::Result<ExitCode> {
     let code = down(folder).await?;
     // Where a private parent folder keeps the database's own user out, its files lie elsewhere.
     if let Ok(elsewhere) = fs::read_link(folder.join("postgres/cluster"))
-        && let Some(home) = elsewhere.ancestors().find(|path| path.starts_with("/var/lib/dsf"))
+        && let Some(home) = elsewhere
+            .ancestors()
+            .find(|path| path.starts_with("/var/lib/dsf"))
     {
         fs::remove_dir_all(home).with_context(|| format!("cannot remove {}", home.display()))?;
     }

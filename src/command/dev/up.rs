@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::network::{Network, Organization, Wish};
 use super::stop::{Process, Running};
@@ -39,14 +39,23 @@ pub async fn attached(folder: &Path, wish: Wish) -> anyhow::Result<ExitCode> {
     let shutdown = Shutdown::new();
     shutdown.on_signals().context("cannot listen for signals")?;
     let mut running = Running {
-        supervisor: i32::try_from(std::process::id()).ok().and_then(Process::find),
+        supervisor: i32::try_from(std::process::id())
+            .ok()
+            .and_then(Process::find),
         nodes: Vec::new(),
     };
     running.save(&network.folder)?;
     say("starting the database …");
     let cluster = Cluster::start(&network.folder.join("postgres"), None).await?;
     let mut nodes = Vec::new();
-    let outcome = run(&network, &cluster, &mut nodes, &mut running, (&shutdown, begun)).await;
+    let outcome = run(
+        &network,
+        &cluster,
+        &mut nodes,
+        &mut running,
+        (&shutdown, begun),
+    )
+    .await;
     stop(&mut nodes).await;
     cluster.stop().await;
     Running::default().save(&network.folder)?;
@@ -55,10 +64,13 @@ pub async fn attached(folder: &Path, wish: Wish) -> anyhow::Result<ExitCode> {
 
 fn prepare(folder: &Path, wish: Wish) -> anyhow::Result<Network> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let folder = fs::canonicalize(folder)
-        .with_context(|| format!("cannot reach {}", folder.display()))?;
+    let folder =
+        fs::canonicalize(folder).with_context(|| format!("cannot reach {}", folder.display()))?;
     if Running::load(&folder).anything() {
-        bail!("the network in {} runs already; stop it with: dsf dev down", folder.display());
+        bail!(
+            "the network in {} runs already; stop it with: dsf dev down",
+            folder.display()
+        );
     }
     Network::load_or_make(&folder, wish)
 }
@@ -74,7 +86,10 @@ async fn run(
         say(&format!("starting {} …", organization.name));
         cluster.ensure_database(&organization.name).await?;
         let child = start(network, cluster, organization)?;
-        nodes.push(Node { organization: organization.clone(), child });
+        nodes.push(Node {
+            organization: organization.clone(),
+            child,
+        });
         note(running, nodes, network)?;
     }
     let ready = async {
@@ -154,12 +169,17 @@ async fn wait_until_ready(network: &Network, node: &mut Node) -> anyhow::Result<
 async fn is_well(port: u16) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.write_all(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n").await?;
+        stream
+            .write_all(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await?;
         let mut head = [0; 12];
         stream.read_exact(&mut head).await?;
         std::io::Result::Ok(head.ends_with(b" 200"))
     };
-    matches!(tokio::time::timeout(Duration::from_secs(5), ask).await, Ok(Ok(true)))
+    matches!(
+        tokio::time::timeout(Duration::from_secs(5), ask).await,
+        Ok(Ok(true))
+    )
 }
 
 /// Starts a node again that has ended by itself, until the shutdown.
@@ -178,7 +198,10 @@ async fn watch(
         let mut changed = false;
         for node in nodes.iter_mut() {
             if let Some(status) = node.child.try_wait()? {
-                say(&format!("{} ended ({status}); starting it again", node.organization.name));
+                say(&format!(
+                    "{} ended ({status}); starting it again",
+                    node.organization.name
+                ));
                 node.child = start(network, cluster, &node.organization)?;
                 changed = true;
             }
@@ -198,7 +221,10 @@ async fn stop(nodes: &mut [Node]) {
     }
     for node in nodes {
         if tokio::time::timeout(STOP, node.child.wait()).await.is_err() {
-            say(&format!("{} does not end; killing it", node.organization.name));
+            say(&format!(
+                "{} does not end; killing it",
+                node.organization.name
+            ));
             // It is gone if this fails.
             let _ = node.child.kill().await;
         }
@@ -221,7 +247,11 @@ fn announce(network: &Network, took: Duration) {
          \nTry:\n  dsf dev ping --dir {folder}\n  \
          curl --cacert {folder}/ca.crt --cert {folder}/admin.crt --key {folder}/admin.key \
          {}/metadata\n\nStop with Ctrl-C, or: dsf dev down --dir {folder}",
-        network.organizations.first().map(Organization::base_url).unwrap_or_default(),
+        network
+            .organizations
+            .first()
+            .map(Organization::base_url)
+            .unwrap_or_default(),
     ));
     say(&text);
 }

@@ -28,7 +28,11 @@ pub(super) async fn bundle(
     done: Vec<Result<Done, Fault>>,
     preference: Preference,
 ) -> Result<Resource, Fault> {
-    let mut answers = Answers { service, bundle: Builder::new(kind), preference };
+    let mut answers = Answers {
+        service,
+        bundle: Builder::new(kind),
+        preference,
+    };
     for one in done {
         match one {
             Ok(done) => answers.done(done).await?,
@@ -53,7 +57,15 @@ impl Answers<'_> {
         tracing::info!(%fault, "entry of a batch failed");
         let status = fault.status_line();
         let outcome = fault.outcome();
-        self.bundle.response(None, None, Response { status, outcome, ..Response::default() });
+        self.bundle.response(
+            None,
+            None,
+            Response {
+                status,
+                outcome,
+                ..Response::default()
+            },
+        );
     }
 
     async fn done(&mut self, done: Done) -> Result<(), Fault> {
@@ -84,13 +96,22 @@ impl Answers<'_> {
                 self.bundle.response(None, None, response);
                 Ok(())
             }
-            Done::Read { stored, without_body } => self.read(stored, without_body, None).await,
-            Done::Searched { found, without_body } => self.searched(found, without_body).await,
+            Done::Read {
+                stored,
+                without_body,
+            } => self.read(stored, without_body, None).await,
+            Done::Searched {
+                found,
+                without_body,
+            } => self.searched(found, without_body).await,
         }
     }
 
     fn bare(&mut self, status: &str) -> Result<(), Fault> {
-        let response = Response { status: status.to_owned(), ..Response::default() };
+        let response = Response {
+            status: status.to_owned(),
+            ..Response::default()
+        };
         self.bundle.response(None, None, response);
         Ok(())
     }
@@ -151,7 +172,10 @@ impl Answers<'_> {
             false => Some(results::searchset(self.service, found).await?),
         };
         let url = format!("urn:uuid:{}", Uuid::new_v4());
-        let response = Response { status: "200 OK".to_owned(), ..Response::default() };
+        let response = Response {
+            status: "200 OK".to_owned(),
+            ..Response::default()
+        };
         self.bundle.response(Some(&url), resource, response);
         Ok(())
     }

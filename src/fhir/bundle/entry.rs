@@ -23,10 +23,16 @@ pub(super) enum Done {
     Deleted(ResourceType, Uuid),
     /// The condition of a delete found nothing.
     NothingToDelete,
-    Read { stored: Stored, without_body: bool },
+    Read {
+        stored: Stored,
+        without_body: bool,
+    },
     NotModified(Stored),
     NotFound,
-    Searched { found: Found, without_body: bool },
+    Searched {
+        found: Found,
+        without_body: bool,
+    },
 }
 
 /// What the temporary ids of a Bundle mean, and which ids its entries will have.
@@ -52,7 +58,10 @@ impl Bindings {
 
     /// The id that was bound, or a new one where nothing was.
     fn id(&self, command: &Command) -> Uuid {
-        self.ids.get(&command.index).copied().unwrap_or_else(Uuid::new_v4)
+        self.ids
+            .get(&command.index)
+            .copied()
+            .unwrap_or_else(Uuid::new_v4)
     }
 }
 
@@ -65,7 +74,11 @@ impl Ground<'_> {
         bindings: &mut Bindings,
     ) -> Result<(), Stop> {
         match &command.action {
-            Action::Create { kind, resource, if_none_exist } => {
+            Action::Create {
+                kind,
+                resource,
+                if_none_exist,
+            } => {
                 check_create(command, *kind, resource)?;
                 let existing = match if_none_exist {
                     Some(header) => self.existing(*kind, &Condition::of_header(header)?).await?,
@@ -74,7 +87,12 @@ impl Ground<'_> {
                 let id = existing.map_or_else(Uuid::new_v4, |row| row.id);
                 bindings.insert(command, *kind, id);
             }
-            Action::Update { kind, resource, url, .. } => match url.split_once('?') {
+            Action::Update {
+                kind,
+                resource,
+                url,
+                ..
+            } => match url.split_once('?') {
                 Some((_, query)) => {
                     check_conditional(command, *kind, resource)?;
                     let found = self.found(*kind, query, url, command.index).await?;
@@ -98,7 +116,11 @@ impl Ground<'_> {
         handling: Handling,
     ) -> Result<Done, Stop> {
         match &command.action {
-            Action::Create { kind, resource, if_none_exist } => {
+            Action::Create {
+                kind,
+                resource,
+                if_none_exist,
+            } => {
                 let incoming = self.bound(command, *kind, resource, bindings).await?;
                 if let Some(header) = if_none_exist {
                     let condition = Condition::of_header(header)?;
@@ -110,7 +132,12 @@ impl Ground<'_> {
                 let id = bindings.id(command);
                 Ok(Done::Created(self.insert(id, &incoming, new, None).await?))
             }
-            Action::Update { kind, resource, url, if_match } => {
+            Action::Update {
+                kind,
+                resource,
+                url,
+                if_match,
+            } => {
                 let incoming = self.bound(command, *kind, resource, bindings).await?;
                 let if_match = if_match.as_deref().and_then(version_of_tag);
                 self.put(command, &incoming, url, if_match, bindings).await
@@ -134,7 +161,10 @@ impl Ground<'_> {
             Done::Updated(stored) => (stored, Leniency::of_update(&stored.resource)),
             _ => return Ok(()),
         };
-        let holder = Holder { id: Some(stored.id.to_string()), index: Some(command.index) };
+        let holder = Holder {
+            id: Some(stored.id.to_string()),
+            index: Some(command.index),
+        };
         // As it is stored: what is shown lacks the literals beside identifiers.
         let full = self.current(stored.kind, stored.id, None).await?;
         match full {
@@ -172,7 +202,8 @@ impl Ground<'_> {
         index: usize,
     ) -> Result<Option<Uuid>, Stop> {
         let bad = |more| {
-            let text = format!("Bad conditional update request '{url}'{more} at bundle index {index}");
+            let text =
+                format!("Bad conditional update request '{url}'{more} at bundle index {index}");
             Fault::bad_request(text)
         };
         match self.matching(kind, &Condition::of_query(query), bad).await? {
@@ -194,10 +225,20 @@ impl Ground<'_> {
         bindings: &Bindings,
     ) -> Result<Incoming, Stop> {
         let id = bindings.id(command).to_string();
-        let holder = Holder { id: Some(id), index: Some(command.index) };
+        let holder = Holder {
+            id: Some(id),
+            index: Some(command.index),
+        };
         let mut resource = resource.clone();
-        self.bind_references(&mut resource, &holder, bindings).await?;
-        Ok(Incoming { kind, resource, content: None, holder, checks: Checks::Later })
+        self.bind_references(&mut resource, &holder, bindings)
+            .await?;
+        Ok(Incoming {
+            kind,
+            resource,
+            content: None,
+            holder,
+            checks: Checks::Later,
+        })
     }
 
     async fn delete_by_url(&mut self, url: &str, index: usize) -> Result<Done, Stop> {
@@ -211,7 +252,9 @@ impl Ground<'_> {
         };
         let kind = ResourceType::from_name(name).ok_or_else(|| {
             let text = "not supported by this implementation";
-            Fault::bad_request(format!("Resource type {name} at bundle index {index} {text}"))
+            Fault::bad_request(format!(
+                "Resource type {name} at bundle index {index} {text}"
+            ))
         })?;
         match (id, query) {
             (Some(id), None) if !id.contains('/') => {
@@ -235,7 +278,8 @@ impl Ground<'_> {
         index: usize,
     ) -> Result<Done, Stop> {
         let bad = |more| {
-            let text = format!("Bad conditional delete request '{url}'{more} at bundle index {index}");
+            let text =
+                format!("Bad conditional delete request '{url}'{more} at bundle index {index}");
             Fault::bad_request(text)
         };
         match self.matching(kind, &Condition::of_query(query), bad).await? {
@@ -251,25 +295,44 @@ impl Ground<'_> {
         }
     }
 
-    async fn get(&mut self, command: &Command, url: &str, handling: Handling) -> Result<Done, Stop> {
-        let Action::Read { without_body, if_none_match, if_modified_since, .. } = &command.action
+    async fn get(
+        &mut self,
+        command: &Command,
+        url: &str,
+        handling: Handling,
+    ) -> Result<Done, Stop> {
+        let Action::Read {
+            without_body,
+            if_none_match,
+            if_modified_since,
+            ..
+        } = &command.action
         else {
             return Ok(Done::NotFound);
         };
         let without_body = *without_body;
         let bad = || {
-            let text = format!("Bad read request url {url} at bundle index {}", command.index);
+            let text = format!(
+                "Bad read request url {url} at bundle index {}",
+                command.index
+            );
             Stop::from(Fault::bad_request(text))
         };
         if let Some((name, query)) = url.split_once('?') {
             if name.is_empty() || name.contains('/') || query.is_empty() {
                 return Err(bad());
             }
-            let Some(kind) = ResourceType::from_name(name) else { return Ok(Done::NotFound) };
-            let pairs: Vec<(String, String)> =
-                url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+            let Some(kind) = ResourceType::from_name(name) else {
+                return Ok(Done::NotFound);
+            };
+            let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect();
             let found = self.search(kind, &pairs, handling).await?;
-            return Ok(Done::Searched { found, without_body });
+            return Ok(Done::Searched {
+                found,
+                without_body,
+            });
         }
         let parts: Vec<&str> = url.split('/').collect();
         let (name, id, version) = match parts.as_slice() {
@@ -277,7 +340,9 @@ impl Ground<'_> {
             [name, id, "_history", version] => (*name, *id, Some(*version)),
             _ => return Err(bad()),
         };
-        let Some(kind) = ResourceType::from_name(name) else { return Ok(Done::NotFound) };
+        let Some(kind) = ResourceType::from_name(name) else {
+            return Ok(Done::NotFound);
+        };
         let id = Uuid::parse_str(id).map_err(|_| Fault::not_a_uuid(kind))?;
         let version = match version.map(str::parse::<i64>) {
             None => None,
@@ -289,12 +354,17 @@ impl Ground<'_> {
             Err(Stop::Fault(fault)) if fault.is_unknown() => return Ok(Done::NotFound),
             Err(stop) => return Err(stop),
         };
-        let same = if_none_match.as_deref().is_some_and(|tag| tag.trim() == stored.etag());
+        let same = if_none_match
+            .as_deref()
+            .is_some_and(|tag| tag.trim() == stored.etag());
         let since = if_modified_since.as_deref().and_then(parse_instant);
         if same || since.is_some_and(|since| stored.last_updated <= since) {
             return Ok(Done::NotModified(stored));
         }
-        Ok(Done::Read { stored, without_body })
+        Ok(Done::Read {
+            stored,
+            without_body,
+        })
     }
 }
 
@@ -355,7 +425,11 @@ fn check_update(
     base: &str,
 ) -> Result<Uuid, Fault> {
     let index = command.index;
-    let bad_url = || Fault::bad_request(format!("Bad update request url {url} at bundle index {index}"));
+    let bad_url = || {
+        Fault::bad_request(format!(
+            "Bad update request url {url} at bundle index {index}"
+        ))
+    };
     let full_url = command.full_url.as_deref();
     if full_url != Some(&format!("{base}/{url}")) {
         let shown = full_url.unwrap_or("null");
@@ -363,10 +437,13 @@ fn check_update(
         return Err(Fault::bad_request(text));
     }
     let body_id = resource.id().ok_or_else(|| {
-        let text = format!("Bundle entry of type {kind} at bundle index {index} is missing id value");
+        let text =
+            format!("Bundle entry of type {kind} at bundle index {index} is missing id value");
         Fault::bad_request(text)
     })?;
-    let id = url.strip_prefix(kind.name()).and_then(|rest| rest.strip_prefix('/'));
+    let id = url
+        .strip_prefix(kind.name())
+        .and_then(|rest| rest.strip_prefix('/'));
     let id = id.ok_or_else(bad_url)?;
     if id != body_id {
         let text =
@@ -378,5 +455,10 @@ fn check_update(
 
 fn version_of_tag(tag: &str) -> Option<i64> {
     let tag = tag.trim();
-    tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+    tag.strip_prefix("W/")
+        .unwrap_or(tag)
+        .strip_prefix('"')?
+        .strip_suffix('"')?
+        .parse()
+        .ok()
 }

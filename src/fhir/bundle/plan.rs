@@ -14,8 +14,17 @@ pub(super) struct Command {
 
 #[derive(Clone, Debug)]
 pub(super) enum Action {
-    Create { kind: ResourceType, resource: Resource, if_none_exist: Option<String> },
-    Update { kind: ResourceType, resource: Resource, url: String, if_match: Option<String> },
+    Create {
+        kind: ResourceType,
+        resource: Resource,
+        if_none_exist: Option<String>,
+    },
+    Update {
+        kind: ResourceType,
+        resource: Resource,
+        url: String,
+        if_match: Option<String>,
+    },
     Delete(String),
     Read {
         url: String,
@@ -27,7 +36,10 @@ pub(super) enum Action {
 
 /// The commands of a Bundle in the order of its entries.
 pub(super) fn commands(bundle: &Resource) -> Result<Vec<Command>, Fault> {
-    bundle::entries(bundle).enumerate().map(|(index, entry)| command(index, &entry)).collect()
+    bundle::entries(bundle)
+        .enumerate()
+        .map(|(index, entry)| command(index, &entry))
+        .collect()
 }
 
 fn command(index: usize, entry: &Entry<'_>) -> Result<Command, Fault> {
@@ -41,7 +53,9 @@ fn command(index: usize, entry: &Entry<'_>) -> Result<Command, Fault> {
     let url = request.url.unwrap_or_default();
     let owned = |text: Option<&str>| text.map(str::to_owned);
     let refused = |how: &str| {
-        bad(format!("Request method {method} at index {index} not supported {how} resource"))
+        bad(format!(
+            "Request method {method} at index {index} not supported {how} resource"
+        ))
     };
     let action = match (method, resource(entry)) {
         ("POST", Some(resource)) => {
@@ -49,7 +63,11 @@ fn command(index: usize, entry: &Entry<'_>) -> Result<Command, Fault> {
             if url != kind.name() {
                 return Err(bad_type(kind, url, index));
             }
-            Action::Create { kind, resource, if_none_exist: owned(request.if_none_exist) }
+            Action::Create {
+                kind,
+                resource,
+                if_none_exist: owned(request.if_none_exist),
+            }
         }
         ("PUT", Some(resource)) => {
             let kind = kind(&resource, index)?;
@@ -57,12 +75,19 @@ fn command(index: usize, entry: &Entry<'_>) -> Result<Command, Fault> {
                 return Err(bad_type(kind, url, index));
             }
             let (url, if_match) = (url.to_owned(), owned(request.if_match));
-            Action::Update { kind, resource, url, if_match }
+            Action::Update {
+                kind,
+                resource,
+                url,
+                if_match,
+            }
         }
         (_, Some(_)) => return Err(refused("with")),
         ("DELETE", None) if url.trim().is_empty() => {
             let shown = request.url.unwrap_or("null");
-            return Err(bad(format!("Request url {shown} for method DELETE not supported")));
+            return Err(bad(format!(
+                "Request url {shown} for method DELETE not supported"
+            )));
         }
         ("DELETE", None) => Action::Delete(url.to_owned()),
         ("GET" | "HEAD", None) => Action::Read {
@@ -73,7 +98,11 @@ fn command(index: usize, entry: &Entry<'_>) -> Result<Command, Fault> {
         },
         (_, None) => return Err(refused("without")),
     };
-    Ok(Command { index, full_url: owned(entry.full_url), action })
+    Ok(Command {
+        index,
+        full_url: owned(entry.full_url),
+        action,
+    })
 }
 
 /// A resource without any element counts as none.
@@ -86,7 +115,9 @@ fn kind(resource: &Resource, index: usize) -> Result<ResourceType, Fault> {
     resource.resource_type().ok_or_else(|| {
         let name = resource.type_name();
         let text = "not supported by this implementation";
-        Fault::bad_request(format!("Resource type {name} at bundle index {index} {text}"))
+        Fault::bad_request(format!(
+            "Resource type {name} at bundle index {index} {text}"
+        ))
     })
 }
 

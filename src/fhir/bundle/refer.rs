@@ -15,7 +15,9 @@ impl Ground<'_> {
         holder: &Holder,
         bindings: &Bindings,
     ) -> Result<(), Stop> {
-        let Some(kind) = resource.resource_type() else { return Ok(()) };
+        let Some(kind) = resource.resource_type() else {
+            return Ok(());
+        };
         let copy = resource.clone();
         let mut targets = Vec::new();
         for found in &references(&copy) {
@@ -62,11 +64,15 @@ impl Ground<'_> {
         at: &str,
     ) -> Result<String, Stop> {
         let bad = |more: String| {
-            let text = format!("Reference target by condition '{value}' of reference{at} not found");
+            let text =
+                format!("Reference target by condition '{value}' of reference{at} not found");
             tracing::debug!(more, "a conditional reference cannot be understood");
             Fault::reference(text)
         };
-        match self.matching(kind, &Condition::of_query(query), bad).await? {
+        match self
+            .matching(kind, &Condition::of_query(query), bad)
+            .await?
+        {
             Match::One(id) => Ok(format!("{kind}/{id}")),
             Match::None | Match::Several => Err(not_found(value, at)),
         }

@@ -45,7 +45,10 @@ pub fn document(resource: &Resource, wanted: &Wanted) -> Vec<u8> {
 pub fn begin(status: StatusCode, wanted: &Wanted) -> HttpResponseBuilder {
     let mut builder = HttpResponse::build(status);
     builder
-        .insert_header((header::CONTENT_TYPE, format!("{};charset=UTF-8", wanted.media.name)))
+        .insert_header((
+            header::CONTENT_TYPE,
+            format!("{};charset=UTF-8", wanted.media.name),
+        ))
         .insert_header((header::CACHE_CONTROL, CACHING))
         .insert_header((header::VARY, "Accept"));
     if wanted.media.format == Format::Html {
@@ -57,7 +60,11 @@ pub fn begin(status: StatusCode, wanted: &Wanted) -> HttpResponseBuilder {
 /// The tag of a version; pages have tags of their own (§2.7).
 #[must_use]
 pub fn tag(stored: &Stored, wanted: &Wanted) -> String {
-    let prefix = if wanted.media.format == Format::Html { "h" } else { "" };
+    let prefix = if wanted.media.format == Format::Html {
+        "h"
+    } else {
+        ""
+    };
     format!("W/\"{prefix}{}\"", stored.version)
 }
 
@@ -88,14 +95,21 @@ fn body(
     stored: Stored,
     wanted: &Wanted,
 ) -> HttpResponse {
-    let Some(content) = stored.content.filter(|_| wanted.media.format != Format::Html) else {
+    let Some(content) = stored
+        .content
+        .filter(|_| wanted.media.format != Format::Html)
+    else {
         return builder.body(document(&stored.resource, wanted));
     };
     let mut resource = stored.resource;
     let placeholder = Value::String(PLACEHOLDER.to_owned());
-    resource.members_mut().insert("data".to_owned(), placeholder);
+    resource
+        .members_mut()
+        .insert("data".to_owned(), placeholder);
     let text = document(&resource, wanted);
-    let Some(at) = find(&text, PLACEHOLDER.as_bytes()) else { return builder.body(text) };
+    let Some(at) = find(&text, PLACEHOLDER.as_bytes()) else {
+        return builder.body(text);
+    };
     let before = Bytes::copy_from_slice(&text[..at]);
     let after = Bytes::copy_from_slice(&text[at + PLACEHOLDER.len()..]);
     let encoded = u64::try_from(content.size).unwrap_or_default().div_ceil(3) * 4;
@@ -105,9 +119,10 @@ fn body(
         match part {
             Part::Before(before, reader, after) => Some((Ok(before), Part::Data(reader, after))),
             Part::Data(mut reader, after) => match reader.next().await {
-                Ok(Some(chunk)) => {
-                    Some((Ok(Bytes::from(STANDARD.encode(chunk))), Part::Data(reader, after)))
-                }
+                Ok(Some(chunk)) => Some((
+                    Ok(Bytes::from(STANDARD.encode(chunk))),
+                    Part::Data(reader, after),
+                )),
                 Ok(None) => Some((Ok(after), Part::End)),
                 Err(fault) => Some((Err(fault), Part::End)),
             },
@@ -142,7 +157,11 @@ pub fn written(
     match asked.prefer {
         Return::Minimal => builder.finish(),
         Return::Outcome => {
-            let word = if status == StatusCode::CREATED { "created" } else { "updated" };
+            let word = if status == StatusCode::CREATED {
+                "created"
+            } else {
+                "updated"
+            };
             let text = format!("{} {word} at location {location}", stored.kind);
             let outcome = Outcome::information(IssueType::Informational, text).to_resource();
             builder.body(document(&outcome, &asked.wanted))
@@ -164,10 +183,17 @@ pub fn plain(
     text: String,
     request: &HttpRequest,
 ) -> (HttpResponseBuilder, Vec<u8>) {
-    let wanted = Wanted { media: media::of_error(request), pretty: false, summary: None };
+    let wanted = Wanted {
+        media: media::of_error(request),
+        pretty: false,
+        summary: None,
+    };
     let mut builder = HttpResponse::Ok();
     builder.insert_header((header::CONTENT_TYPE, wanted.media.name));
-    (builder, document(&Outcome::information(kind, text).to_resource(), &wanted))
+    (
+        builder,
+        document(&Outcome::information(kind, text).to_resource(), &wanted),
+    )
 }
 
 /// A fault as the client is told; the log has been told before.
@@ -183,7 +209,11 @@ pub fn fault(fault: &Fault, request: &HttpRequest) -> HttpResponse {
     match fault.outcome() {
         Some(outcome) => {
             let media = media::of_error(request);
-            let wanted = Wanted { media, pretty: false, summary: None };
+            let wanted = Wanted {
+                media,
+                pretty: false,
+                summary: None,
+            };
             builder.insert_header((header::CONTENT_TYPE, media.name));
             if media.format == Format::Html {
                 page::policy(&mut builder);
@@ -199,7 +229,11 @@ pub fn fault(fault: &Fault, request: &HttpRequest) -> HttpResponse {
 
 /// A body of a known size that is read piece by piece.
 #[must_use]
-pub fn streamed(mut builder: HttpResponseBuilder, size: i64, reader: ContentReader) -> HttpResponse {
+pub fn streamed(
+    mut builder: HttpResponseBuilder,
+    size: i64,
+    reader: ContentReader,
+) -> HttpResponse {
     let pieces = stream::unfold(Some(reader), |reader| async {
         let mut reader = reader?;
         match reader.next().await {

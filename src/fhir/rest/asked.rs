@@ -33,15 +33,26 @@ impl Asked {
         let pairs = pairs(request);
         let wanted = media::wanted(request, &pairs)?;
         let (prefer, handling) = preferences(request);
-        Ok(Self { pairs, wanted, prefer, handling })
+        Ok(Self {
+            pairs,
+            wanted,
+            prefer,
+            handling,
+        })
     }
 
     pub fn first(&self, name: &str) -> Option<&str> {
-        self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.pairs
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     pub fn all(&self, name: &str) -> Vec<String> {
-        let named = self.pairs.iter().filter(|(key, value)| key == name && !value.is_empty());
+        let named = self
+            .pairs
+            .iter()
+            .filter(|(key, value)| key == name && !value.is_empty());
         named.map(|(_, value)| value.clone()).collect()
     }
 }
@@ -49,14 +60,18 @@ impl Asked {
 /// The decoded query.
 #[must_use]
 pub fn pairs(request: &HttpRequest) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect()
+    url::form_urlencoded::parse(request.query_string().as_bytes())
+        .into_owned()
+        .collect()
 }
 
 /// Preferences may stand together, in any order, in one line or several.
 fn preferences(request: &HttpRequest) -> (Return, Handling) {
     let (mut prefer, mut handling) = (Return::default(), Handling::default());
     let lines = request.headers().get_all(HeaderName::from_static("prefer"));
-    let words = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split([',', ';']));
+    let words = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split([',', ';']));
     for word in words {
         match word.trim() {
             "return=minimal" => prefer = Return::Minimal,
@@ -110,7 +125,11 @@ fn date(request: &HttpRequest, name: &HeaderName) -> Option<i64> {
 #[must_use]
 pub fn http_seconds(text: &str) -> Option<i64> {
     let time = jiff::fmt::strtime::parse("%a, %d %b %Y %H:%M:%S GMT", text).ok()?;
-    let at = time.to_datetime().ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    let at = time
+        .to_datetime()
+        .ok()?
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .ok()?;
     Some(at.timestamp().as_second())
 }
 
@@ -139,7 +158,11 @@ pub fn precondition(request: &HttpRequest, stored: &Stored, tag: &str) -> Precon
         Some(known) => known == tag,
         None => date(request, &header::IF_MODIFIED_SINCE).is_some_and(|at| changed <= at),
     };
-    if unchanged { Precondition::NotModified } else { Precondition::Holds }
+    if unchanged {
+        Precondition::NotModified
+    } else {
+        Precondition::Holds
+    }
 }
 
 /// HTTP knows no milliseconds.

@@ -10,9 +10,7 @@ use super::asked::{self, Precondition};
 use super::resources::not_modified;
 use super::{Call, answer, media};
 use crate::fhir::fault::Fault;
-use crate::fhir::service::{
-    Checks, ContentReader, Holder, Incoming, Stored, Upload, http_date,
-};
+use crate::fhir::service::{Checks, ContentReader, Holder, Incoming, Stored, Upload, http_date};
 use crate::r4::{Node, Resource, ResourceType};
 use crate::store::fhir::Content;
 
@@ -49,7 +47,9 @@ pub(super) fn wants_raw(request: &HttpRequest) -> bool {
         Some((_, value)) => value == "inline",
         None => {
             let ranges = media::ranges(&media::accept(request));
-            ranges.first().is_none_or(|first| !FHIR.contains(&first.text.as_str()))
+            ranges
+                .first()
+                .is_none_or(|first| !FHIR.contains(&first.text.as_str()))
         }
     }
 }
@@ -80,7 +80,11 @@ impl Span {
             (Err(_), Ok(length)) if first.is_empty() => ((size - length).max(0), size - 1),
             _ => return Self::Whole,
         };
-        if start < size && start <= end { Self::Part(start, end) } else { Self::Unsatisfiable }
+        if start < size && start <= end {
+            Self::Part(start, end)
+        } else {
+            Self::Unsatisfiable
+        }
     }
 }
 
@@ -89,7 +93,11 @@ impl Call<'_> {
     pub(super) async fn upload(&self, mut payload: web::Payload) -> Result<Incoming, Fault> {
         let only = |name: &HeaderName| {
             let mut values = self.request.headers().get_all(name);
-            let value = values.next()?.to_str().ok().filter(|value| !value.trim().is_empty())?;
+            let value = values
+                .next()?
+                .to_str()
+                .ok()
+                .filter(|value| !value.trim().is_empty())?;
             values.next().is_none().then_some(value)
         };
         let content_type = only(&header::CONTENT_TYPE);
@@ -120,9 +128,17 @@ impl Call<'_> {
             Some(text) if !text.is_empty() => text.to_owned(),
             _ => "application/octet-stream".to_owned(),
         };
-        let essence = content_type.split(';').next().unwrap_or_default().trim().to_lowercase();
+        let essence = content_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_lowercase();
         let ranges = media::ranges(&media::accept(self.request));
-        if !ranges.iter().any(|range| media::takes(&range.essence, &essence)) {
+        if !ranges
+            .iter()
+            .any(|range| media::takes(&range.essence, &essence))
+        {
             return Err(Fault::not_acceptable());
         }
         match asked::precondition(self.request, &stored, &stored.etag()) {
@@ -130,7 +146,10 @@ impl Call<'_> {
             Precondition::Failed => return Err(Fault::precondition_failed()),
             Precondition::NotModified => return Ok(not_modified(&stored, stored.etag())),
         }
-        let content = stored.content.unwrap_or(Content { id: stored.id, size: 0 });
+        let content = stored.content.unwrap_or(Content {
+            id: stored.id,
+            size: 0,
+        });
         let span = self.span(&stored, content.size);
         let (status, start, end) = match span {
             Span::Whole => (StatusCode::OK, 0, content.size),
@@ -161,11 +180,16 @@ impl Call<'_> {
             .insert_header((header::CACHE_CONTROL, "private, no-cache, no-transform"))
             .insert_header((header::VARY, "Accept"))
             .insert_header((header::ACCEPT_RANGES, "bytes"));
-        let context = stored.resource.get("securityContext").and_then(|c| c.text("reference"));
+        let context = stored
+            .resource
+            .get("securityContext")
+            .and_then(|c| c.text("reference"));
         if let Some(context) = context {
             builder.insert_header((SECURITY_CONTEXT, context));
         }
-        let inline = asked::pairs(self.request).iter().any(|(name, _)| name == "_format");
+        let inline = asked::pairs(self.request)
+            .iter()
+            .any(|(name, _)| name == "_format");
         if !(inline && INLINE.contains(&essence)) {
             let name = format!("Binary_{}.{}", stored.id, extension(content_type));
             builder.insert_header((
@@ -177,17 +201,24 @@ impl Call<'_> {
 
     /// `Range`, unless `If-Range` names another version or the method is HEAD.
     fn span(&self, stored: &Stored, size: i64) -> Span {
-        let Some(range) = asked::header(self.request, "range") else { return Span::Whole };
+        let Some(range) = asked::header(self.request, "range") else {
+            return Span::Whole;
+        };
         if self.request.method() == actix_web::http::Method::HEAD {
             return Span::Whole;
         }
         let same = match asked::header(self.request, "if-range") {
             Some(tag) if tag.starts_with("W/") => tag == stored.etag(),
-            Some(date) => asked::http_seconds(date)
-                .is_none_or(|at| at == asked::second(stored.last_updated)),
+            Some(date) => {
+                asked::http_seconds(date).is_none_or(|at| at == asked::second(stored.last_updated))
+            }
             None => true,
         };
-        if same { Span::of(range, size) } else { Span::Whole }
+        if same {
+            Span::of(range, size)
+        } else {
+            Span::Whole
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::Call;
 use super::asked;
 use super::media::Format;
 use crate::fhir::fault::Fault;
-use crate::r4::{Resource, ResourceType, json, xml};
+use crate::r4::{ParseError, Resource, ResourceType, json, xml};
 
 /// The whole body.
 pub(super) async fn read(mut payload: web::Payload, limit: usize) -> Result<Bytes, Fault> {
@@ -34,16 +34,27 @@ impl Call<'_> {
         if resource.resource_type() == Some(kind) {
             return Ok(resource);
         }
-        Err(Fault::unparsable(format!("{} instead of {kind}", resource.type_name())))
+        Err(Fault::unparsable(format!(
+            "{} instead of {kind}",
+            resource.type_name()
+        )))
     }
 
     async fn any_resource(&self, payload: web::Payload) -> Result<Resource, Fault> {
         let format = asked::body_format(self.request)?;
         let body = read(payload, self.service.settings().max_body_size).await?;
-        let parsed = match format {
-            Format::Json => json::parse(&body),
-            Format::Xml | Format::Html => xml::parse(&body),
-        };
-        parsed.map_err(|error| Fault::unparsable(error.to_string()))
+        let unparsable = |error: ParseError| Fault::unparsable(error.to_string());
+        if format == Format::Xml {
+            return xml::parse(&body).map_err(unparsable);
+        }
+        let (resource, left_out) = json::parse_leniently(&body).map_err(unparsable)?;
+        if !left_out.is_empty() {
+            tracing::info!(
+                kind = resource.type_name(),
+                ?left_out,
+                "parts of a body are left out"
+            );
+        }
+        Ok(resource)
     }
 }

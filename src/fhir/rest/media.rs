@@ -42,7 +42,10 @@ const BODIES: &[Media] = &[
 #[must_use]
 pub fn of_body(content_type: &str) -> Option<Format> {
     let name = content_type.split(';').next().unwrap_or_default().trim();
-    BODIES.iter().find(|media| media.name.eq_ignore_ascii_case(name)).map(|media| media.format)
+    BODIES
+        .iter()
+        .find(|media| media.name.eq_ignore_ascii_case(name))
+        .map(|media| media.format)
 }
 
 /// The raw `Accept` header; no header is the same as any type.
@@ -51,7 +54,11 @@ pub fn accept(request: &HttpRequest) -> String {
     let values = request.headers().get_all(header::ACCEPT);
     let texts: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
     let joined = texts.join(", ");
-    if joined.trim().is_empty() { "*/*".to_owned() } else { joined }
+    if joined.trim().is_empty() {
+        "*/*".to_owned()
+    } else {
+        joined
+    }
 }
 
 /// One entry of an `Accept` header.
@@ -74,8 +81,14 @@ pub fn ranges(accept: &str) -> Vec<Range> {
         .map(|text| {
             let mut parts = text.split(';').map(str::trim);
             let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let quality = parts.find_map(|p| p.strip_prefix("q=")).and_then(|q| q.parse().ok());
-            Range { text: text.to_owned(), essence, quality: quality.unwrap_or(1.0) }
+            let quality = parts
+                .find_map(|p| p.strip_prefix("q="))
+                .and_then(|q| q.parse().ok());
+            Range {
+                text: text.to_owned(),
+                essence,
+                quality: quality.unwrap_or(1.0),
+            }
         })
         .filter(|range| range.quality > 0.0)
         .collect();
@@ -101,7 +114,10 @@ pub fn of_accept(accept: &str) -> Option<Media> {
         if range.essence == HTML.name {
             return Some(HTML);
         }
-        if let Some(media) = BODIES.iter().find(|media| takes(&range.essence, media.name)) {
+        if let Some(media) = BODIES
+            .iter()
+            .find(|media| takes(&range.essence, media.name))
+        {
             return Some(*media);
         }
         if takes(&range.essence, HTML.name) {
@@ -131,7 +147,12 @@ pub enum Summary {
 /// `_format`, else `Accept`, decides; told before anything is done.
 pub fn wanted(request: &HttpRequest, pairs: &[(String, String)]) -> Result<Wanted, Fault> {
     let accepted = of_accept(&accept(request));
-    let first = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, v)| v.as_str());
+    let first = |name: &str| {
+        pairs
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, v)| v.as_str())
+    };
     let media = match first("_format").filter(|value| !value.trim().is_empty()) {
         Some(value) => of_format(value).ok_or_else(Fault::unsupported_media_type)?,
         None => accepted.ok_or_else(Fault::not_acceptable)?,
@@ -143,7 +164,11 @@ pub fn wanted(request: &HttpRequest, pairs: &[(String, String)]) -> Result<Wante
         Some("count") => Some(Summary::Count),
         _ => None,
     };
-    Ok(Wanted { media, pretty: first("_pretty") == Some("true"), summary })
+    Ok(Wanted {
+        media,
+        pretty: first("_pretty") == Some("true"),
+        summary,
+    })
 }
 
 fn of_format(value: &str) -> Option<Media> {
@@ -172,10 +197,19 @@ mod tests {
     fn single_types_browsers_and_anything_get_what_java_gives_them() {
         for (accept, name) in [
             ("application/json+fhir", Some("application/json+fhir")),
-            ("application/fhir+json; fhirVersion=4.0", Some("application/fhir+json")),
+            (
+                "application/fhir+json; fhirVersion=4.0",
+                Some("application/fhir+json"),
+            ),
             ("*/*", Some("application/fhir+xml")),
-            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Some("text/html")),
-            ("application/fhir+xml;q=0.1, application/json", Some("application/json")),
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                Some("text/html"),
+            ),
+            (
+                "application/fhir+xml;q=0.1, application/json",
+                Some("application/json"),
+            ),
             ("text/xml", None),
             ("image/png", None),
         ] {

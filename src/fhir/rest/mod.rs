@@ -40,7 +40,10 @@ pub async fn around(
         request.headers_mut().remove(header::ACCEPT_ENCODING);
     }
     let mut response = next.call(request).await?;
-    let vary = response.headers().get(header::VARY).and_then(|value| value.to_str().ok());
+    let vary = response
+        .headers()
+        .get(header::VARY)
+        .and_then(|value| value.to_str().ok());
     let ours = vary.map(|vary| vary.split(',').next().unwrap_or(vary).trim().to_owned());
     let headers = response.headers_mut();
     headers.remove(header::VARY);
@@ -135,7 +138,11 @@ async fn route(
     let path = path.strip_prefix(&base).unwrap_or(path).replace("%24", "$");
     let path = path.strip_prefix('/').unwrap_or(&path);
     let segments: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
-    let call = Call { request, service, peer };
+    let call = Call {
+        request,
+        service,
+        peer,
+    };
     match segments.as_slice() {
         [""] => call.root(payload).await,
         ["metadata"] => call.metadata().await,
@@ -170,7 +177,9 @@ impl Call<'_> {
     async fn no_method(&self, allow: &str) -> Result<HttpResponse, Fault> {
         self.service.identity(&self.peer).await?;
         if self.request.method() == Method::OPTIONS {
-            return Ok(HttpResponse::Ok().insert_header((header::ALLOW, allow)).finish());
+            return Ok(HttpResponse::Ok()
+                .insert_header((header::ALLOW, allow))
+                .finish());
         }
         Err(Fault::method(allow))
     }

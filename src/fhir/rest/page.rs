@@ -13,7 +13,10 @@ const POLICY: &[(&str, &str)] = &[
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Embedder-Policy", "require-corp"),
     ("Cross-Origin-Resource-Policy", "same-site"),
-    ("Permissions-Policy", "geolocation=(), camera=(), microphone=()"),
+    (
+        "Permissions-Policy",
+        "geolocation=(), camera=(), microphone=()",
+    ),
     (
         "Content-Security-Policy",
         "base-uri 'self'; frame-ancestors 'none'; form-action 'self'; default-src 'none'; \

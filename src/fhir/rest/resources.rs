@@ -26,7 +26,9 @@ impl Call<'_> {
         rest: &[&str],
         payload: web::Payload,
     ) -> Result<HttpResponse, Fault> {
-        let Some(kind) = ResourceType::from_name(name) else { return self.no_route().await };
+        let Some(kind) = ResourceType::from_name(name) else {
+            return self.no_route().await;
+        };
         match (self.method(), rest) {
             ("GET", []) => self.search(kind).await,
             ("POST", []) => self.create(kind, payload).await,
@@ -79,7 +81,9 @@ impl Call<'_> {
             Some(Ok(number)) if number > 0 => Some(number),
             Some(_) => return Err(Fault::unknown()),
         };
-        self.service.read(&self.peer, kind, uuid(kind, id)?, version).await
+        self.service
+            .read(&self.peer, kind, uuid(kind, id)?, version)
+            .await
     }
 
     async fn create(
@@ -93,13 +97,21 @@ impl Call<'_> {
         let incoming = self.incoming(kind, payload, Operation::Create).await?;
         let condition = condition.transpose()?;
         let key = asked::header(self.request, "idempotency-key");
-        let created = self.service.create(&self.peer, &incoming, condition.as_ref(), key).await?;
+        let created = self
+            .service
+            .create(&self.peer, &incoming, condition.as_ref(), key)
+            .await?;
         match created {
-            Created::New(stored) => {
-                Ok(answer::written(self.service, StatusCode::CREATED, stored, &asked))
-            }
+            Created::New(stored) => Ok(answer::written(
+                self.service,
+                StatusCode::CREATED,
+                stored,
+                &asked,
+            )),
             Created::Existing(stored) => {
-                let criteria = condition.map(|condition| condition.text).unwrap_or_default();
+                let criteria = condition
+                    .map(|condition| condition.text)
+                    .unwrap_or_default();
                 Ok(self.existing(&stored, &criteria))
             }
         }
@@ -112,7 +124,10 @@ impl Call<'_> {
         builder
             .insert_header((header::ETAG, stored.etag()))
             .insert_header((header::LAST_MODIFIED, http_date(stored.last_updated)))
-            .insert_header((header::LOCATION, stored.location(&self.service.settings().base_url)))
+            .insert_header((
+                header::LOCATION,
+                stored.location(&self.service.settings().base_url),
+            ))
             .insert_header((header::CACHE_CONTROL, "private, no-cache, no-transform"))
             .insert_header((header::VARY, "Cookie"));
         builder.body(body)
@@ -127,7 +142,11 @@ impl Call<'_> {
     ) -> Result<Incoming, Fault> {
         let admitted = self.service.admit(&self.peer, operation, kind).await?;
         if !admitted.is_allowed() {
-            let word = if operation == Operation::Create { "create" } else { "update" };
+            let word = if operation == Operation::Create {
+                "create"
+            } else {
+                "update"
+            };
             return Err(Fault::denied(word, Some(admitted.reason())));
         }
         if kind == ResourceType::Binary && binary::is_raw(self.request) {
@@ -150,8 +169,16 @@ impl Call<'_> {
             incoming.resource = incoming.resource.with("id", id.to_string());
         }
         let if_match = asked::if_match(self.request);
-        let stored = self.service.update(&self.peer, id, &incoming, if_match).await?;
-        Ok(answer::written(self.service, StatusCode::OK, stored, &asked))
+        let stored = self
+            .service
+            .update(&self.peer, id, &incoming, if_match)
+            .await?;
+        Ok(answer::written(
+            self.service,
+            StatusCode::OK,
+            stored,
+            &asked,
+        ))
     }
 
     async fn update_where(
@@ -163,8 +190,10 @@ impl Call<'_> {
         let incoming = self.incoming(kind, payload, Operation::Update).await?;
         let condition = Condition::of_query(self.request.query_string());
         let if_match = asked::if_match(self.request);
-        let updated =
-            self.service.update_where(&self.peer, &incoming, &condition, if_match).await?;
+        let updated = self
+            .service
+            .update_where(&self.peer, &incoming, &condition, if_match)
+            .await?;
         let (status, stored) = match updated {
             Updated::Created(stored) => (StatusCode::CREATED, stored),
             Updated::Replaced(stored) => (StatusCode::OK, stored),
@@ -182,7 +211,11 @@ impl Call<'_> {
     async fn delete_where(&self, kind: ResourceType) -> Result<HttpResponse, Fault> {
         let asked = self.asked()?;
         let condition = Condition::of_query(self.request.query_string());
-        match self.service.delete_where(&self.peer, kind, &condition).await? {
+        match self
+            .service
+            .delete_where(&self.peer, kind, &condition)
+            .await?
+        {
             Some(id) => Ok(deleted(kind, id, &asked)),
             None => Ok(HttpResponse::NoContent().finish()),
         }
@@ -193,13 +226,26 @@ impl Call<'_> {
         let id = uuid(kind, id)?;
         self.service.remove(&self.peer, kind, id).await?;
         let text = format!("{kind} with id {id} permanently deleted");
-        Ok(answer::outcome(IssueType::Informational, text, &asked.wanted))
+        Ok(answer::outcome(
+            IssueType::Informational,
+            text,
+            &asked.wanted,
+        ))
     }
 }
 
 fn incoming(kind: ResourceType, resource: Resource) -> Incoming {
-    let holder = Holder { id: resource.id().map(str::to_owned), index: None };
-    Incoming { kind, resource, content: None, holder, checks: Checks::Now }
+    let holder = Holder {
+        id: resource.id().map(str::to_owned),
+        index: None,
+    };
+    Incoming {
+        kind,
+        resource,
+        content: None,
+        holder,
+        checks: Checks::Now,
+    }
 }
 
 fn deleted(kind: ResourceType, id: Uuid, asked: &Asked) -> HttpResponse {

@@ -21,7 +21,10 @@ const MOST: usize = 5000;
 impl Call<'_> {
     pub(super) async fn search(&self, kind: ResourceType) -> Result<HttpResponse, Fault> {
         let asked = self.asked()?;
-        let found = self.service.search(&self.peer, kind, &asked.pairs, asked.handling).await?;
+        let found = self
+            .service
+            .search(&self.peer, kind, &asked.pairs, asked.handling)
+            .await?;
         let bundle = results::searchset(self.service, found).await?;
         Ok(answer::resource(&bundle, &asked.wanted))
     }
@@ -40,7 +43,11 @@ impl Call<'_> {
             scope,
             since: asked.all("_since"),
             at: asked.all("_at"),
-            count: if asked.wanted.summary == Some(Summary::Count) { 0 } else { count },
+            count: if asked.wanted.summary == Some(Summary::Count) {
+                0
+            } else {
+                count
+            },
             page,
         };
         let (_, problems) = history.bounds();
@@ -59,7 +66,11 @@ impl Call<'_> {
             let text = problems.join("; ");
             let issue = Issue::new(Severity::Warning, IssueType::Processing, text);
             let url = format!("{}/", self.service.settings().base_url);
-            bundle.found(Some(&url), Outcome::from(issue).to_resource(), Mode::Outcome);
+            bundle.found(
+                Some(&url),
+                Outcome::from(issue).to_resource(),
+                Mode::Outcome,
+            );
         }
         Ok(answer::resource(&bundle.build(), &asked.wanted))
     }
@@ -80,7 +91,10 @@ impl Call<'_> {
         let versioned = format!("{path}/_history/{}", entry.version);
         let (request, status) = match (&entry.stored, entry.version) {
             (None, _) => (json!({"method": "DELETE", "url": versioned}), "200 OK"),
-            (Some(_), 1) => (json!({"method": "POST", "url": entry.kind.name()}), "201 Created"),
+            (Some(_), 1) => (
+                json!({"method": "POST", "url": entry.kind.name()}),
+                "201 Created",
+            ),
             (Some(_), _) => (json!({"method": "PUT", "url": entry.kind.name()}), "200 OK"),
         };
         let response = Response {
@@ -113,11 +127,18 @@ impl Call<'_> {
             Scope::Instance(kind, id) => format!("{base}/{kind}/{id}/_history"),
         };
         let repeated = ["_at", "_since", "_format", "_pretty", "_summary"];
-        let kept = asked.pairs.iter().filter(|(name, _)| repeated.contains(&name.as_str()));
+        let kept = asked
+            .pairs
+            .iter()
+            .filter(|(name, _)| repeated.contains(&name.as_str()));
         let kept: String = url::form_urlencoded::Serializer::new(String::new())
             .extend_pairs(kept.map(|(name, value)| (name, value)))
             .finish();
-        let more = if kept.is_empty() { String::new() } else { format!("&{kept}") };
+        let more = if kept.is_empty() {
+            String::new()
+        } else {
+            format!("&{kept}")
+        };
         let total = usize::try_from(total).unwrap_or_default();
         let last = total.div_ceil(count.max(1));
         if count == 0 || page == 0 || page > last {

@@ -26,7 +26,10 @@ impl Call<'_> {
         let Some(sockets) = sockets.filter(|_| upgrade && self.method() == "GET") else {
             return Err(Fault::no_such_route());
         };
-        let client = socket::Client { peer: self.peer.clone(), identity };
+        let client = socket::Client {
+            peer: self.peer.clone(),
+            identity,
+        };
         let Sockets { feed, shutdown } = sockets.as_ref().clone();
         socket::open(self.request, payload, client, feed, shutdown)
             .map_err(|error| Fault::bad_request(error.to_string()))

@@ -11,7 +11,10 @@ const SUBSETTED: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationVal
 /// whole: what their entries hold was asked for by other means.
 #[must_use]
 pub fn of(resource: &Resource, kind: Summary) -> Option<Resource> {
-    if matches!(resource.type_name(), "Bundle" | "OperationOutcome" | "CapabilityStatement") {
+    if matches!(
+        resource.type_name(),
+        "Bundle" | "OperationOutcome" | "CapabilityStatement"
+    ) {
         return None;
     }
     let mut short = resource.clone();
@@ -22,10 +25,20 @@ pub fn of(resource: &Resource, kind: Summary) -> Option<Resource> {
             members.shift_remove("text");
         }
         Summary::Text => members.retain(|name, _| {
-            matches!(name.as_str(), "resourceType" | "id" | "meta" | "text" | "status" | "code" | "intent")
+            matches!(
+                name.as_str(),
+                "resourceType" | "id" | "meta" | "text" | "status" | "code" | "intent"
+            )
         }),
         Summary::True => {
-            for name in ["text", "contained", "snapshot", "differential", "expansion", "data"] {
+            for name in [
+                "text",
+                "contained",
+                "snapshot",
+                "differential",
+                "expansion",
+                "data",
+            ] {
                 members.shift_remove(name);
             }
         }

@@ -33,7 +33,13 @@ impl Upload {
             .await
             .map_err(|error: store::Error| Fault::from(error))?;
         let service = Arc::clone(service);
-        Ok(Self { service, id, number: 0, size: 0, pending: BytesMut::new() })
+        Ok(Self {
+            service,
+            id,
+            number: 0,
+            size: 0,
+            pending: BytesMut::new(),
+        })
     }
 
     pub async fn push(&mut self, bytes: &[u8]) -> Result<(), Fault> {
@@ -50,7 +56,10 @@ impl Upload {
         if !rest.is_empty() {
             self.write(&rest).await?;
         }
-        Ok(Content { id: self.id, size: self.size })
+        Ok(Content {
+            id: self.id,
+            size: self.size,
+        })
     }
 
     async fn write(&mut self, chunk: &[u8]) -> Result<(), Fault> {
@@ -73,7 +82,9 @@ impl Service {
     pub async fn document(self: &Arc<Self>, stored: Stored) -> Result<Resource, Fault> {
         let mut resource = stored.resource;
         if let Some(content) = stored.content {
-            let bytes = ContentReader::new(self, content, 0, content.size).all().await?;
+            let bytes = ContentReader::new(self, content, 0, content.size)
+                .all()
+                .await?;
             let data = Value::String(STANDARD.encode(bytes));
             resource.members_mut().insert("data".to_owned(), data);
         }
@@ -94,7 +105,12 @@ impl ContentReader {
     /// The bytes from `start` up to, not including, `end`.
     #[must_use]
     pub fn new(service: &Arc<Service>, content: Content, start: i64, end: i64) -> Self {
-        Self { service: Arc::clone(service), content, at: start, end: end.min(content.size) }
+        Self {
+            service: Arc::clone(service),
+            content,
+            at: start,
+            end: end.min(content.size),
+        }
     }
 
     /// The next piece; `None` at the end.
@@ -115,7 +131,9 @@ impl ContentReader {
             .ok_or_else(|| Fault::internal(format!("content {id} lacks chunk {number}")))?;
         let first = i64::from(number) * size;
         let from = usize::try_from(self.at - first).unwrap_or_default();
-        let to = usize::try_from(self.end - first).unwrap_or_default().min(chunk.len());
+        let to = usize::try_from(self.end - first)
+            .unwrap_or_default()
+            .min(chunk.len());
         self.at = first + i64::try_from(to).unwrap_or_default();
         Ok(Some(Bytes::from(chunk).slice(from..to)))
     }

@@ -18,7 +18,14 @@ pub struct Condition {
 
 /// Parameters that shape answers and mean nothing in a condition.
 const STANDARD: &[&str] = &[
-    "_sort", "_include", "_revinclude", "_page", "_count", "_format", "_pretty", "_summary",
+    "_sort",
+    "_include",
+    "_revinclude",
+    "_page",
+    "_count",
+    "_format",
+    "_pretty",
+    "_summary",
 ];
 
 impl Condition {
@@ -29,7 +36,10 @@ impl Condition {
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .filter(|(name, _)| !STANDARD.contains(&name.as_str()))
             .collect();
-        Self { text: query.to_owned(), pairs }
+        Self {
+            text: query.to_owned(),
+            pairs,
+        }
     }
 
     /// The value of `If-None-Exist`: a query with or without `?`, nothing before it but the base
@@ -49,7 +59,10 @@ impl Condition {
         if query.trim().is_empty() {
             return Err(bad());
         }
-        Ok(Self { text: value.to_owned(), ..Self::of_query(query) })
+        Ok(Self {
+            text: value.to_owned(),
+            ..Self::of_query(query)
+        })
     }
 }
 
@@ -69,16 +82,24 @@ impl Ground<'_> {
         condition: &Condition,
         bad: impl Fn(String) -> Fault,
     ) -> Result<Match, Stop> {
-        let pairs: Vec<(&str, &str)> =
-            condition.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let pairs: Vec<(&str, &str)> = condition
+            .pairs
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         find::check(kind, &pairs).map_err(|problems| {
             let s = if problems.len() == 1 { "" } else { "s" };
-            bad(format!(", unsupported query parameter{s} {}", problems.join("; ")))
+            bad(format!(
+                ", unsupported query parameter{s} {}",
+                problems.join("; ")
+            ))
         })?;
-        Ok(match find::ids(self.conn()?, kind, &pairs).await?.as_slice() {
-            [] => Match::None,
-            [id] => Match::One(*id),
-            _ => Match::Several,
-        })
+        Ok(
+            match find::ids(self.conn()?, kind, &pairs).await?.as_slice() {
+                [] => Match::None,
+                [id] => Match::One(*id),
+                _ => Match::Several,
+            },
+        )
     }
 }

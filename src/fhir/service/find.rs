@@ -36,8 +36,9 @@ pub(crate) async fn ids(
 pub(crate) fn supports(criteria: &str) -> bool {
     let (path, query) = criteria.split_once('?').unwrap_or((criteria, ""));
     let name = path.rsplit('/').next().unwrap_or(path);
-    let pairs: Vec<(String, String)> =
-        url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect();
     ResourceType::from_name(name).is_some_and(|kind| search::conditions(kind, &pairs).is_ok())
 }
 
@@ -47,5 +48,8 @@ pub(crate) fn has_identifier(kind: ResourceType) -> bool {
 }
 
 fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }

@@ -94,9 +94,7 @@ impl Ground<'_> {
     async fn answer(&mut self, lookup: &Lookup) -> Result<Answer, Stop> {
         let directory = &self.directory;
         Ok(match lookup {
-            Lookup::Local => {
-                Answer::Local(directory.local(&self.service.settings().organization))
-            }
+            Lookup::Local => Answer::Local(directory.local(&self.service.settings().organization)),
             Lookup::Organization { identifier } => {
                 Answer::Exists(directory.organization_exists(identifier))
             }
@@ -104,9 +102,14 @@ impl Ground<'_> {
                 Answer::Memberships(directory.memberships(organization))
             }
             Lookup::Process { url, version } => Answer::Document(directory.process(url, version)),
-            Lookup::Concept { system, version, code } => {
-                Answer::Exists(self.concept_exists(system, version.as_deref(), code).await?)
-            }
+            Lookup::Concept {
+                system,
+                version,
+                code,
+            } => Answer::Exists(
+                self.concept_exists(system, version.as_deref(), code)
+                    .await?,
+            ),
             Lookup::Holders { kind, key } => {
                 let ids = unique::holders(self.conn()?, *kind, key).await?;
                 Answer::Ids(ids.iter().map(Uuid::to_string).collect())
@@ -122,15 +125,21 @@ impl Ground<'_> {
         version: Option<&str>,
         code: &str,
     ) -> Result<bool, Stop> {
-        let canonical =
-            version.map_or_else(|| system.to_owned(), |version| format!("{system}|{version}"));
+        let canonical = version.map_or_else(
+            || system.to_owned(),
+            |version| format!("{system}|{version}"),
+        );
         let kind = ResourceType::CodeSystem;
         let ids = find::ids(self.conn()?, kind, &[("url", &canonical)]).await?;
         for id in ids {
             let row = rows::current(self.conn()?, kind, id).await?;
-            let known = row.and_then(|row| parsed(&row.document)).is_some_and(|system| {
-                system.list("concept").any(|concept| concept.text("code") == Some(code))
-            });
+            let known = row
+                .and_then(|row| parsed(&row.document))
+                .is_some_and(|system| {
+                    system
+                        .list("concept")
+                        .any(|concept| concept.text("code") == Some(code))
+                });
             if known {
                 return Ok(true);
             }
@@ -141,15 +150,19 @@ impl Ground<'_> {
     async fn target(&mut self, target: &Target) -> Result<Option<Arc<Resource>>, Stop> {
         match target {
             Target::Literal { kind, id, version } => {
-                let Ok(id) = Uuid::parse_str(id) else { return Ok(None) };
+                let Ok(id) = Uuid::parse_str(id) else {
+                    return Ok(None);
+                };
                 self.current(*kind, id, version.as_deref()).await
             }
-            Target::Logical { kind, system, value } => {
-                match self.identified(*kind, system, value).await?.as_slice() {
-                    [id] => self.current(*kind, *id, None).await,
-                    _ => Ok(None),
-                }
-            }
+            Target::Logical {
+                kind,
+                system,
+                value,
+            } => match self.identified(*kind, system, value).await?.as_slice() {
+                [id] => self.current(*kind, *id, None).await,
+                _ => Ok(None),
+            },
         }
     }
 
@@ -161,10 +174,15 @@ impl Ground<'_> {
         version: Option<&str>,
     ) -> Result<Option<Arc<Resource>>, Stop> {
         if KINDS.contains(&kind) && version.is_none() {
-            let held = self.directory.resource(id).filter(|r| r.resource_type() == Some(kind));
+            let held = self
+                .directory
+                .resource(id)
+                .filter(|r| r.resource_type() == Some(kind));
             return Ok(held.cloned());
         }
-        let row = rows::current(self.conn()?, kind, id).await?.filter(|row| row.deleted.is_none());
+        let row = rows::current(self.conn()?, kind, id)
+            .await?
+            .filter(|row| row.deleted.is_none());
         let Some(row) = row else { return Ok(None) };
         match version.map(str::parse::<i64>) {
             None => Ok(parsed(&row.document).map(Arc::new)),
@@ -194,5 +212,7 @@ impl Ground<'_> {
 
 /// A stored document; what we stored is JSON with a type.
 pub(crate) fn parsed(document: &str) -> Option<Resource> {
-    serde_json::from_str(document).ok().and_then(Resource::from_value)
+    serde_json::from_str(document)
+        .ok()
+        .and_then(Resource::from_value)
 }

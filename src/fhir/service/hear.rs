@@ -13,11 +13,15 @@ use crate::r4::{Resource, json, xml};
 #[async_trait]
 impl Mailbox for Service {
     async fn may_receive(&self, peer: &Peer, resource: &Resource) -> Result<bool, Fault> {
-        let Some(kind) = resource.resource_type() else { return Ok(false) };
+        let Some(kind) = resource.resource_type() else {
+            return Ok(false);
+        };
         let asked = self
             .attempt(peer, async |ground: &mut Ground<'_>| {
                 for operation in [Operation::Read, Operation::Websocket] {
-                    let decision = ground.judge(&Request::of(operation, kind, resource)).await?;
+                    let decision = ground
+                        .judge(&Request::of(operation, kind, resource))
+                        .await?;
                     if !decision.is_allowed() {
                         return Ok(false);
                     }

@@ -81,13 +81,17 @@ fn problem(name: &str, message: &str, value: &str) -> String {
 fn since(value: &str) -> Result<Bound, &'static str> {
     let text = value.strip_prefix("eq").unwrap_or(value);
     let date = DateTime::parse(text).filter(|date| date.precision >= Precision::Minute);
-    date.and_then(|date| date.start(&TimeZone::system())).map(Bound::From).ok_or("Not instant")
+    date.and_then(|date| date.start(&TimeZone::system()))
+        .map(Bound::From)
+        .ok_or("Not instant")
 }
 
 /// Any date with a prefix, compared with the time of the version.
 fn at(value: &str) -> Option<Vec<Bound>> {
     let prefixes = ["eq", "ne", "gt", "lt", "ge", "le"];
-    let prefix = prefixes.into_iter().find(|prefix| value.starts_with(prefix));
+    let prefix = prefixes
+        .into_iter()
+        .find(|prefix| value.starts_with(prefix));
     let text = prefix.map_or(value, |prefix| &value[prefix.len()..]);
     let range = DateTime::parse(text)?.range(&TimeZone::system())?;
     Some(match prefix.unwrap_or("eq") {
@@ -102,7 +106,8 @@ fn at(value: &str) -> Option<Vec<Bound>> {
 
 impl Service {
     pub async fn history(&self, peer: &Peer, asked: &History) -> Result<Page, Fault> {
-        self.look(peer, async |ground| ground.history(asked).await).await
+        self.look(peer, async |ground| ground.history(asked).await)
+            .await
     }
 }
 
@@ -113,8 +118,9 @@ impl Ground<'_> {
             Scope::Type(kind) => (vec![kind], None),
             Scope::Instance(kind, id) => (vec![kind], Some(id)),
         };
-        let admitted =
-            kinds.iter().any(|kind| admit(&self.identity, Operation::History, *kind).is_allowed());
+        let admitted = kinds
+            .iter()
+            .any(|kind| admit(&self.identity, Operation::History, *kind).is_allowed());
         if !admitted {
             return Err(Fault::denied("history", None).into());
         }
@@ -131,9 +137,18 @@ impl Ground<'_> {
             let stored = line.document.as_deref().and_then(parsed).map(|resource| {
                 Stored::shown(line.id, line.version, line.at, resource, line.content)
             });
-            Entry { kind: line.kind, id: line.id, version: line.version, at: line.at, stored }
+            Entry {
+                kind: line.kind,
+                id: line.id,
+                version: line.version,
+                at: line.at,
+                stored,
+            }
         };
-        Ok(Page { total, entries: lines.into_iter().map(entry).collect() })
+        Ok(Page {
+            total,
+            entries: lines.into_iter().map(entry).collect(),
+        })
     }
 
     /// What may be seen of these types; types that are seen by the same keys go together.
@@ -148,7 +163,11 @@ impl Ground<'_> {
                 }
             }
         }
-        let visible = |((keys, context), kinds)| Visible { kinds, keys, context };
+        let visible = |((keys, context), kinds)| Visible {
+            kinds,
+            keys,
+            context,
+        };
         Ok(groups.into_iter().map(visible).collect())
     }
 }

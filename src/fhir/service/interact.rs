@@ -11,8 +11,8 @@ use super::{Peer, Service};
 use crate::fhir::authorize::{self, Decision, Operation, Request};
 use crate::fhir::fault::Fault;
 use crate::r4::ResourceType;
-use crate::store::fhir::resource::{self as rows, Idempotency};
 use crate::store::fhir::Row;
+use crate::store::fhir::resource::{self as rows, Idempotency};
 
 /// How a create ended.
 #[derive(Debug)]
@@ -66,7 +66,8 @@ impl Service {
         id: Uuid,
         version: Option<i64>,
     ) -> Result<Stored, Fault> {
-        self.look(peer, async |ground| ground.read(kind, id, version).await).await
+        self.look(peer, async |ground| ground.read(kind, id, version).await)
+            .await
     }
 
     pub(crate) async fn update(
@@ -76,7 +77,10 @@ impl Service {
         incoming: &Incoming,
         if_match: Option<i64>,
     ) -> Result<Stored, Fault> {
-        self.transact(peer, async |ground| ground.update(id, incoming, if_match).await).await
+        self.transact(peer, async |ground| {
+            ground.update(id, incoming, if_match).await
+        })
+        .await
     }
 
     /// Updates what the condition finds, or creates (§4.5).
@@ -89,13 +93,16 @@ impl Service {
     ) -> Result<Updated, Fault> {
         let new_id = Uuid::new_v4();
         self.transact(peer, async |ground| {
-            ground.update_where(new_id, incoming, condition, if_match).await
+            ground
+                .update_where(new_id, incoming, condition, if_match)
+                .await
         })
         .await
     }
 
     pub async fn delete(&self, peer: &Peer, kind: ResourceType, id: Uuid) -> Result<(), Fault> {
-        self.transact(peer, async |ground| ground.delete(kind, id).await).await
+        self.transact(peer, async |ground| ground.delete(kind, id).await)
+            .await
     }
 
     /// Deletes what the condition finds; `None` if that is nothing (§4.7).
@@ -139,7 +146,9 @@ impl Service {
 }
 
 fn several(kind: ResourceType, criteria: &str) -> Fault {
-    Fault::multiple_matches(format!("Multiple {kind} resources with criteria '{criteria}' exist"))
+    Fault::multiple_matches(format!(
+        "Multiple {kind} resources with criteria '{criteria}' exist"
+    ))
 }
 
 impl Ground<'_> {
@@ -151,16 +160,18 @@ impl Ground<'_> {
         key: Option<&str>,
     ) -> Result<Created, Stop> {
         let new = self.prepare_create(incoming).await?;
-        if let Some(condition) = condition {
-            if let Some(hit) = self.existing(incoming.kind, condition).await? {
-                return Ok(Created::Existing(Stored::of(&hit)?));
-            }
+        if let Some(condition) = condition
+            && let Some(hit) = self.existing(incoming.kind, condition).await?
+        {
+            return Ok(Created::Existing(Stored::of(&hit)?));
         }
         let once = key.map(|key| Idempotency {
             owner: format!("{} {}", self.identity.name(), incoming.kind),
             key: key.to_owned(),
         });
-        Ok(Created::New(self.insert(id, incoming, new, once.as_ref()).await?))
+        Ok(Created::New(
+            self.insert(id, incoming, new, once.as_ref()).await?,
+        ))
     }
 
     /// What an `If-None-Exist` finds (§4.3).
@@ -216,7 +227,8 @@ impl Ground<'_> {
     pub async fn readable(&mut self, row: &Row) -> Result<(), Stop> {
         let resource = parsed(&row.document)
             .ok_or_else(|| Fault::internal(format!("document of {} is broken", row.id)))?;
-        self.require(&Request::of(Operation::Read, row.kind, &resource), "read").await
+        self.require(&Request::of(Operation::Read, row.kind, &resource), "read")
+            .await
     }
 
     pub async fn update(
@@ -234,8 +246,10 @@ impl Ground<'_> {
             if !admitted.is_allowed() {
                 return Err(Fault::denied("update", Some(admitted.reason())).into());
             }
-            let text =
-                format!("Path id not equal to {kind} id ({id} vs. {})", body.unwrap_or("null"));
+            let text = format!(
+                "Path id not equal to {kind} id ({id} vs. {})",
+                body.unwrap_or("null")
+            );
             return Err(Fault::bad_request(text).into());
         }
         self.replace(&old, incoming, if_match).await
@@ -256,7 +270,9 @@ impl Ground<'_> {
             Match::None if body_id.is_some() => Err(Fault::update_as_create().into()),
             Match::None => {
                 let new = self.prepare_create(incoming).await?;
-                Ok(Updated::Created(self.insert(new_id, incoming, new, None).await?))
+                Ok(Updated::Created(
+                    self.insert(new_id, incoming, new, None).await?,
+                ))
             }
             Match::One(id) => {
                 let plain = body_id.map(|id| id.rsplit('/').next().unwrap_or(id));
@@ -266,7 +282,9 @@ impl Ground<'_> {
                     return Err(Fault::bad_request(text).into());
                 }
                 let old = self.base(kind, id).await?;
-                Ok(Updated::Replaced(self.replace(&old, incoming, if_match).await?))
+                Ok(Updated::Replaced(
+                    self.replace(&old, incoming, if_match).await?,
+                ))
             }
             Match::Several => Err(several(kind, text).into()),
         }

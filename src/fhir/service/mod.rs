@@ -140,9 +140,7 @@ impl Service {
     fn identify(&self, peer: &Peer, directory: &Directory) -> Result<Identity, Fault> {
         match peer {
             Peer::Loader => Ok(Identity::initial_loader()),
-            Peer::Certificate(certificate) => {
-                self.identify_certificate(certificate, directory)
-            }
+            Peer::Certificate(certificate) => self.identify_certificate(certificate, directory),
         }
     }
 
@@ -173,7 +171,9 @@ impl Service {
                 if directory::generation(conn).await? == known {
                     return Ok(None);
                 }
-                Directory::load(conn, &self.settings.base_url).await.map(Some)
+                Directory::load(conn, &self.settings.base_url)
+                    .await
+                    .map(Some)
             })
             .await
             .map_err(|error: crate::store::Error| Fault::from(error))?;
@@ -187,7 +187,11 @@ impl Service {
     /// Puts a directory in place unless a newer one is there.
     fn take(&self, new: Arc<Directory>) {
         self.directory.rcu(|old| {
-            if old.generation() < new.generation() { Arc::clone(&new) } else { Arc::clone(old) }
+            if old.generation() < new.generation() {
+                Arc::clone(&new)
+            } else {
+                Arc::clone(old)
+            }
         });
     }
 
@@ -211,11 +215,7 @@ impl Service {
     }
 
     /// Runs statements that only read, each on its own.
-    pub(crate) async fn look<T: Send>(
-        &self,
-        peer: &Peer,
-        work: impl Work<T>,
-    ) -> Result<T, Fault> {
+    pub(crate) async fn look<T: Send>(&self, peer: &Peer, work: impl Work<T>) -> Result<T, Fault> {
         self.settle(peer, Start::Reading, work).await
     }
 
@@ -249,7 +249,9 @@ impl Service {
                 }
             }
         }
-        Err(Fault::busy("others kept changing what this request was judged by"))
+        Err(Fault::busy(
+            "others kept changing what this request was judged by",
+        ))
     }
 
     async fn once<T: Send>(
@@ -314,7 +316,9 @@ impl Service {
 
     /// Removes what is past its time.
     pub async fn sweep(&self) -> Result<(), crate::store::Error> {
-        self.store.read(async |conn: &mut AsyncPgConnection| sweep::run(conn).await).await
+        self.store
+            .read(async |conn: &mut AsyncPgConnection| sweep::run(conn).await)
+            .await
     }
 }
 

@@ -34,7 +34,9 @@ impl Service {
             })
             .await
             .map_err(|error: store::Error| Fault::from(error))?;
-        let Some((stamp, documents)) = fresh else { return Ok(Arc::clone(&known.1)) };
+        let Some((stamp, documents)) = fresh else {
+            return Ok(Arc::clone(&known.1));
+        };
         let mut profiles = Profiles::new();
         for resource in documents.iter().filter_map(|document| parsed(document)) {
             if let Some((kind, url)) = offered(&resource) {
@@ -42,14 +44,18 @@ impl Service {
             }
         }
         let profiles = Arc::new(profiles);
-        self.profiles.0.store(Arc::new((Some(stamp), Arc::clone(&profiles))));
+        self.profiles
+            .0
+            .store(Arc::new((Some(stamp), Arc::clone(&profiles))));
         Ok(profiles)
     }
 }
 
 /// The type and url of a profile for clients: usable, about a resource, not one of HL7's.
 fn offered(definition: &Resource) -> Option<(ResourceType, &str)> {
-    let url = definition.str("url").filter(|url| !url.contains("hl7.org"))?;
+    let url = definition
+        .str("url")
+        .filter(|url| !url.contains("hl7.org"))?;
     let usable = definition.str("kind") == Some("resource")
         && definition.flag("abstract") != Some(true)
         && matches!(definition.str("status"), Some("active" | "draft"));

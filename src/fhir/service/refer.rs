@@ -26,7 +26,10 @@ impl Holder {
     /// ` at <place> in resource of type <T> with id <id>[ at bundle index <i>]`
     pub fn place(&self, kind: ResourceType, place: &str) -> String {
         let id = self.id.as_deref().unwrap_or("null");
-        let index = self.index.map(|i| format!(" at bundle index {i}")).unwrap_or_default();
+        let index = self
+            .index
+            .map(|i| format!(" at bundle index {i}"))
+            .unwrap_or_default();
         format!(" at {place} in resource of type {kind} with id {id}{index}")
     }
 }
@@ -72,7 +75,9 @@ impl Ground<'_> {
         leniency: Leniency,
         checks: Checks,
     ) -> Result<(), Stop> {
-        let Some(kind) = resource.resource_type() else { return Ok(()) };
+        let Some(kind) = resource.resource_type() else {
+            return Ok(());
+        };
         // A copy, because what was found is looked at while the resource waits to be changed.
         let copy = resource.clone();
         let found = references(&copy);
@@ -101,13 +106,19 @@ impl Ground<'_> {
         holder: &Holder,
         leniency: Leniency,
     ) -> Result<(), Stop> {
-        let Some(kind) = resource.resource_type() else { return Ok(()) };
+        let Some(kind) = resource.resource_type() else {
+            return Ok(());
+        };
         let mut remote = Vec::new();
         for one in &references(resource) {
             let at = holder.place(kind, one.location.text);
             self.check(one, &at, leniency, &mut remote).await?;
         }
-        if remote.is_empty() { Ok(()) } else { Err(Stop::Remote(remote)) }
+        if remote.is_empty() {
+            Ok(())
+        } else {
+            Err(Stop::Remote(remote))
+        }
     }
 
     /// The literal that a logical reference gets; `None` for everything that stays as it is.
@@ -119,7 +130,11 @@ impl Ground<'_> {
     ) -> Result<Option<String>, Stop> {
         let base_url = self.base_url();
         let target = reference::target(found.location.carrier, found.value, base_url);
-        let Target::Logical { type_name, identifier: Identifier { system, value } } = target else {
+        let Target::Logical {
+            type_name,
+            identifier: Identifier { system, value },
+        } = target
+        else {
             return Ok(None);
         };
         if !self.directory.checks(&system) {
@@ -153,7 +168,8 @@ impl Ground<'_> {
         let location = found.location;
         if location.carrier == Carrier::Canonical {
             if location.is_checked {
-                self.check_canonical(location.text, reference::text(found), at).await?;
+                self.check_canonical(location.text, reference::text(found), at)
+                    .await?;
             }
             return Ok(());
         }
@@ -167,7 +183,11 @@ impl Ground<'_> {
                 let verified = self.verified.contains(&reference);
                 if !spared && !verified && self.directory.knows_server(base) {
                     let (base, place) = (base.to_owned(), at.to_owned());
-                    remote.push(RemoteTarget { reference, base, place });
+                    remote.push(RemoteTarget {
+                        reference,
+                        base,
+                        place,
+                    });
                 }
                 Ok(())
             }
@@ -201,7 +221,10 @@ impl Ground<'_> {
             return Ok(());
         }
         let text = reference::text(found);
-        Err(Fault::reference(format!("Reference target {text} of reference{at} not found")).into())
+        Err(Fault::reference(format!(
+            "Reference target {text} of reference{at} not found"
+        ))
+        .into())
     }
 
     async fn exists(
@@ -213,16 +236,18 @@ impl Ground<'_> {
         if KINDS.contains(&kind) && version.is_none() {
             return Ok(self.directory.resource(id).is_some());
         }
-        let Some(row) = rows::current(self.conn()?, kind, id).await? else { return Ok(false) };
+        let Some(row) = rows::current(self.conn()?, kind, id).await? else {
+            return Ok(false);
+        };
         if row.deleted.is_some() {
             return Ok(false);
         }
         match version.map(str::parse::<i64>) {
             None => Ok(true),
-            Some(Ok(number)) => {
-                Ok(number == row.version
-                    || rows::superseded(self.conn()?, kind, id, number).await?.is_some())
-            }
+            Some(Ok(number)) => Ok(number == row.version
+                || rows::superseded(self.conn()?, kind, id, number)
+                    .await?
+                    .is_some()),
             Some(Err(_)) => Ok(false),
         }
     }
@@ -238,7 +263,9 @@ impl Ground<'_> {
             self.directory.processes_named(canonical)
         } else {
             let kind = ResourceType::Questionnaire;
-            find::ids(self.conn()?, kind, &[("url", canonical)]).await?.len()
+            find::ids(self.conn()?, kind, &[("url", canonical)])
+                .await?
+                .len()
         };
         if count == 1 {
             return Ok(());

@@ -8,13 +8,17 @@ use crate::net::http::{HeaderValue, Method, Request, StatusCode, Url, header};
 impl Service {
     /// Asks the other server. No connection to the database is held meanwhile.
     pub(super) async fn verify(&self, target: &RemoteTarget) -> Result<(), Fault> {
-        let RemoteTarget { reference, base, place } = target;
+        let RemoteTarget {
+            reference,
+            base,
+            place,
+        } = target;
         let text = format!("Reference target {reference} of reference{place}");
         match self.head(reference).await {
             Ok(StatusCode::OK) => Ok(()),
-            Ok(StatusCode::NOT_FOUND) => {
-                Err(Fault::reference(format!("{text} not found on server {base}")))
-            }
+            Ok(StatusCode::NOT_FOUND) => Err(Fault::reference(format!(
+                "{text} not found on server {base}"
+            ))),
             outcome => {
                 tracing::warn!(?outcome, reference, "a reference cannot be checked");
                 let text = format!("{text} could not be resolved on server {base} (reason hidden)");
@@ -27,7 +31,11 @@ impl Service {
         let url = Url::parse(reference).map_err(|error| error.to_string())?;
         let accept = HeaderValue::from_static("application/fhir+json");
         let request = Request::new(Method::HEAD, url).header(header::ACCEPT, accept);
-        let answer = self.remote.send(&request).await.map_err(|error| error.to_string())?;
+        let answer = self
+            .remote
+            .send(&request)
+            .await
+            .map_err(|error| error.to_string())?;
         Ok(answer.status)
     }
 }

@@ -38,7 +38,10 @@ impl Service {
         pairs: &[(String, String)],
         handling: Handling,
     ) -> Result<Found, Fault> {
-        self.look(peer, async |ground| ground.search(kind, pairs, handling).await).await
+        self.look(peer, async |ground| {
+            ground.search(kind, pairs, handling).await
+        })
+        .await
     }
 }
 

@@ -27,7 +27,13 @@ impl Stored {
     pub(crate) fn of(row: &Row) -> Result<Self, Stop> {
         let resource = parsed(&row.document)
             .ok_or_else(|| Fault::internal(format!("document of {} is broken", row.id)))?;
-        Ok(Self::shown(row.id, row.version, row.last_updated, resource, row.content))
+        Ok(Self::shown(
+            row.id,
+            row.version,
+            row.last_updated,
+            resource,
+            row.content,
+        ))
     }
 
     pub(crate) fn shown(
@@ -39,7 +45,14 @@ impl Stored {
     ) -> Self {
         reference::clean(&mut resource);
         let kind = resource.resource_type().unwrap_or(ResourceType::Binary);
-        Self { kind, id, version, last_updated, resource, content }
+        Self {
+            kind,
+            id,
+            version,
+            last_updated,
+            resource,
+            content,
+        }
     }
 
     /// `Type/id`

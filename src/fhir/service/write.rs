@@ -34,13 +34,15 @@ impl Ground<'_> {
     pub async fn prepare_create(&mut self, incoming: &Incoming) -> Result<Resource, Stop> {
         let mut new = incoming.resource.clone();
         reference::absolute_urls(&mut new, self.base_url());
-        self.require(&Request::create(incoming.kind, &new), "create").await?;
+        self.require(&Request::create(incoming.kind, &new), "create")
+            .await?;
         profile::ensure(&mut new);
         if let Some(outcome) = validate::errors(&new) {
             return Err(Fault::invalid(outcome).into());
         }
         let Incoming { holder, checks, .. } = incoming;
-        self.settle_references(&mut new, holder, Leniency::None, *checks).await?;
+        self.settle_references(&mut new, holder, Leniency::None, *checks)
+            .await?;
         Ok(new)
     }
 
@@ -58,7 +60,9 @@ impl Ground<'_> {
             Some(conn) => rows::insert(conn, generation, &row, once).await?,
             None => {
                 let store = self.service.store();
-                store.read(async |conn| rows::insert(conn, generation, &row, once).await).await?
+                store
+                    .read(async |conn| rows::insert(conn, generation, &row, once).await)
+                    .await?
             }
         };
         match inserted {
@@ -95,7 +99,8 @@ impl Ground<'_> {
             .ok_or_else(|| Fault::internal(format!("document of {} is broken", old.id)))?;
         let mut new = incoming.resource.clone();
         reference::absolute_urls(&mut new, self.base_url());
-        self.require(&Request::update(incoming.kind, &before, &new), "update").await?;
+        self.require(&Request::update(incoming.kind, &before, &new), "update")
+            .await?;
         profile::ensure(&mut new);
         let leniency = Leniency::of_update(&new);
         if let Some(outcome) = validate::errors(&new).filter(|_| leniency != Leniency::All) {
@@ -105,7 +110,8 @@ impl Ground<'_> {
             return Err(Fault::version_mismatch(old.id, expected, old.version).into());
         }
         let Incoming { holder, checks, .. } = incoming;
-        self.settle_references(&mut new, holder, leniency, *checks).await?;
+        self.settle_references(&mut new, holder, leniency, *checks)
+            .await?;
         let version = old.version + 1;
         let (row, full) = self.row(old.id, version, incoming, new).await?;
         let generation = self.directory.generation();
@@ -121,7 +127,8 @@ impl Ground<'_> {
         let old = parsed(&row.document)
             .ok_or_else(|| Fault::internal(format!("document of {} is broken", row.id)))?;
         let operation = crate::fhir::authorize::Operation::Delete;
-        self.require(&Request::of(operation, row.kind, &old), "delete").await?;
+        self.require(&Request::of(operation, row.kind, &old), "delete")
+            .await?;
         if row.deleted.is_some() {
             return Ok(());
         }
@@ -194,7 +201,10 @@ impl Ground<'_> {
         for (number, chunk) in (0..).zip(bytes.chunks(binary::CHUNK)) {
             binary::append(conn, id, number, chunk).await?;
         }
-        Ok(Some(Content { id, size: i64::try_from(bytes.len()).unwrap_or(i64::MAX) }))
+        Ok(Some(Content {
+            id,
+            size: i64::try_from(bytes.len()).unwrap_or(i64::MAX),
+        }))
     }
 
     /// Keeps the directory of this transaction in step with what it writes.

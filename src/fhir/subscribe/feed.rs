@@ -216,10 +216,7 @@ impl Feed {
             session.send(Frame::Close(Closing::CredentialsExpired));
             return Ok(false);
         }
-        let admitted = self
-            .mailbox
-            .may_receive(session.peer(), resource)
-            .await?;
+        let admitted = self.mailbox.may_receive(session.peer(), resource).await?;
         if !admitted {
             tracing::warn!(
                 identity = session.identity().name(),

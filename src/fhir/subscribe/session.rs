@@ -99,7 +99,9 @@ impl Session {
         };
         let bound = Mutex::default();
         (
-            Arc::new(Self { peer, identity,
+            Arc::new(Self {
+                peer,
+                identity,
                 queue: sender,
                 waiting,
                 bound,

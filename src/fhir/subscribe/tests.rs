@@ -258,7 +258,10 @@ mod wire {
 
     async fn connect(world: &World, identity: Identity) -> Socket {
         let (feed, shutdown) = (Arc::clone(&world.feed), world.shutdown.clone());
-        let client = socket::Client { peer: Peer::Loader, identity };
+        let client = socket::Client {
+            peer: Peer::Loader,
+            identity,
+        };
         let server = HttpServer::new(move || {
             let (feed, shutdown, client) = (Arc::clone(&feed), shutdown.clone(), client.clone());
             let open = move |request: HttpRequest, body: web::Payload| {

@@ -3,6 +3,7 @@
 //! Reading is one pass over the bytes that builds the tree while it checks: names, lists,
 //! primitive forms, repeated names. Members come out in the order of the definitions.
 
+mod lenient;
 mod read;
 mod scan;
 
@@ -12,6 +13,19 @@ use super::failure::ParseError;
 /// Reads one resource of any R4 type.
 pub fn parse(document: &[u8]) -> Result<Resource, ParseError> {
     read::resource(document).map_err(|failure| failure.locate(document))
+}
+
+/// As [`parse`], but what a server lets pass is left out instead of refused: unknown elements,
+/// nulls, empty strings, lists and objects. With the resource come the paths of what was left out.
+pub fn parse_leniently(document: &[u8]) -> Result<(Resource, Vec<String>), ParseError> {
+    let refused = match parse(document) {
+        Ok(resource) => return Ok((resource, Vec::new())),
+        Err(error) => error,
+    };
+    match lenient::pruned(document) {
+        Some((pruned, left_out)) => Ok((parse(&pruned)?, left_out)),
+        None => Err(refused),
+    }
 }
 
 /// The JSON of a resource, pretty with two blanks a level or compact.

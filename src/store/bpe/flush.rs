@@ -20,7 +20,10 @@ use crate::store::Error;
 #[derive(Clone, Debug)]
 pub enum Own {
     /// It is new.
-    Start { definition: Uuid, business_key: String },
+    Start {
+        definition: Uuid,
+        business_key: String,
+    },
     /// It must still be at this revision, and ours.
     Continue { rev: i64, epoch: Epoch },
 }
@@ -29,7 +32,10 @@ pub enum Own {
 #[derive(Clone, Debug)]
 pub enum Left {
     /// It waits: the state is stored.
-    Waiting { state: String, alternative_key: Option<String> },
+    Waiting {
+        state: String,
+        alternative_key: Option<String>,
+    },
     /// It is over: its rows go, its history stays.
     Ended { outcome: String },
 }
@@ -118,7 +124,8 @@ const START_WAITING: &str = "insert into instance
     returning id, rev";
 const START_ENDED: &str = "select $1 as id, 1::bigint as rev
     where ($7 is null or exists (select 1 from taken))";
-const CONTINUE_WAITING: &str = "update instance set state = $4, alternative_key = $5, rev = rev + 1,
+const CONTINUE_WAITING: &str =
+    "update instance set state = $4, alternative_key = $5, rev = rev + 1,
         lease_until = case when $6 > 0 then now() + make_interval(secs => $6) end
     where id = $1 and rev = $10 and lease_epoch = $11
         and ($7 is null or exists (select 1 from taken))
@@ -214,15 +221,17 @@ type Query<'a> = BoxedSqlQuery<'a, Pg, diesel::query_builder::SqlQuery>;
 /// $1 to $13: the instance row and what the step consumes.
 fn own_binds<'a>(query: Query<'a>, flush: &'a Flush) -> Query<'a> {
     let (definition, business_key, rev, epoch) = match &flush.own {
-        Own::Start { definition, business_key } => {
-            (Some(*definition), Some(business_key.as_str()), None, None)
-        }
+        Own::Start {
+            definition,
+            business_key,
+        } => (Some(*definition), Some(business_key.as_str()), None, None),
         Own::Continue { rev, epoch } => (None, None, Some(*rev), Some(*epoch)),
     };
     let (state, alternative_key) = match &flush.left {
-        Left::Waiting { state, alternative_key } => {
-            (Some(state.as_str()), alternative_key.as_deref())
-        }
+        Left::Waiting {
+            state,
+            alternative_key,
+        } => (Some(state.as_str()), alternative_key.as_deref()),
         Left::Ended { .. } => (None, None),
     };
     let received = flush.received.as_ref();
@@ -267,8 +276,9 @@ fn wait_binds<'a>(query: Query<'a>, flush: &'a Flush) -> Query<'a> {
 /// $27 to $36: Tasks and the outbox. A Task that is handed over is among the Tasks, changed or
 /// not, since one statement may change a row only once.
 fn message_binds<'a>(query: Query<'a>, flush: &'a Flush) -> Query<'a> {
-    let mut tasks: Vec<(Uuid, Option<&str>, bool)> =
-        column(&flush.tasks, |row| (row.task, Some(row.document.as_str()), row.answered));
+    let mut tasks: Vec<(Uuid, Option<&str>, bool)> = column(&flush.tasks, |row| {
+        (row.task, Some(row.document.as_str()), row.answered)
+    });
     if let Some(received) = &flush.received
         && tasks.iter().all(|row| row.0 != received.task)
     {

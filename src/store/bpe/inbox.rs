@@ -233,10 +233,7 @@ pub struct Held {
 }
 
 /// The Tasks of an instance that are not answered yet, oldest first.
-pub async fn of_instance(
-    conn: &mut AsyncPgConnection,
-    instance: Uuid,
-) -> Result<Vec<Held>, Error> {
+pub async fn of_instance(conn: &mut AsyncPgConnection, instance: Uuid) -> Result<Vec<Held>, Error> {
     let rows = sql_query(
         "select task, document, scope, starts from inbox
          where instance = $1 and status = 'delivered' order by received",

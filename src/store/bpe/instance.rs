@@ -66,7 +66,8 @@ pub async fn lease(conn: &mut AsyncPgConnection, id: Uuid, seconds: f64) -> Resu
 /// Makes the following statements of this connection's transaction return before the disk has
 /// them. Only for what may be forgotten in a crash of the database.
 pub async fn forgettable(conn: &mut AsyncPgConnection) -> Result<(), Error> {
-    conn.batch_execute("set local synchronous_commit = off").await?;
+    conn.batch_execute("set local synchronous_commit = off")
+        .await?;
     Ok(())
 }
 

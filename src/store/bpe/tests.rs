@@ -26,10 +26,20 @@ async fn store() -> Store {
 fn start(definition: Uuid, task: Uuid, epoch: i64) -> Flush {
     Flush {
         instance: task,
-        own: Own::Start { definition, business_key: "key".to_owned() },
-        left: Left::Waiting { state: "{}".to_owned(), alternative_key: None },
+        own: Own::Start {
+            definition,
+            business_key: "key".to_owned(),
+        },
+        left: Left::Waiting {
+            state: "{}".to_owned(),
+            alternative_key: None,
+        },
         lease_seconds: 0.0,
-        received: Some(Received { task, epoch, scope: None }),
+        received: Some(Received {
+            task,
+            epoch,
+            scope: None,
+        }),
         sent: None,
         put_subscriptions: vec![SubscriptionRow {
             id: 1,
@@ -85,15 +95,24 @@ async fn leased(conn: &mut AsyncPgConnection, id: Uuid) -> instance::Leased {
 
 /// A change of a running instance that only ends it.
 fn end(leased: &instance::Leased) -> Flush {
-    let own = Own::Continue { rev: leased.rev, epoch: leased.lease_epoch };
+    let own = Own::Continue {
+        rev: leased.rev,
+        epoch: leased.lease_epoch,
+    };
     Flush {
         own,
-        left: Left::Ended { outcome: "completed".to_owned() },
+        left: Left::Ended {
+            outcome: "completed".to_owned(),
+        },
         received: None,
         put_subscriptions: Vec::new(),
         put_jobs: Vec::new(),
         outbox: Vec::new(),
-        tasks: vec![TaskRow { task: leased.id, document: "{}".to_owned(), answered: true }],
+        tasks: vec![TaskRow {
+            task: leased.id,
+            document: "{}".to_owned(),
+            answered: true,
+        }],
         ..start(leased.definition, leased.id, 0)
     }
 }
@@ -108,7 +127,10 @@ async fn a_task_starts_one_instance_however_often_the_step_is_stored() {
             let entry = claimed(conn, task, "key").await;
             let flush = start(definition, task, entry.lease_epoch);
             assert!(flush::run(conn, &flush).await?);
-            assert!(!flush::run(conn, &flush).await?, "the Task is delivered already");
+            assert!(
+                !flush::run(conn, &flush).await?,
+                "the Task is delivered already"
+            );
             let found = instance::candidates(conn, "dsfdev_ping", "1.0", "key", "pong").await?;
             assert_eq!(found.len(), 1);
             assert_eq!(found[0].correlation_key.as_deref(), Some("one"));
@@ -130,14 +152,20 @@ async fn a_node_that_lost_its_lease_changes_nothing() {
             let entry = claimed(conn, task, "key").await;
             assert!(flush::run(conn, &start(definition, task, entry.lease_epoch)).await?);
             let first = leased(conn, task).await;
-            assert!(matches!(instance::lease(conn, task, 60.0).await?, Lease::Busy));
+            assert!(matches!(
+                instance::lease(conn, task, 60.0).await?,
+                Lease::Busy
+            ));
             assert!(job::due(conn, 10).await?.is_empty(), "somebody works on it");
             instance::renew(conn, task, first.lease_epoch, -1.0).await?;
             let second = leased(conn, task).await;
             assert!(!flush::run(conn, &end(&first)).await?);
             assert!(!instance::renew(conn, task, first.lease_epoch, 60.0).await?);
             assert!(flush::run(conn, &end(&second)).await?);
-            assert!(matches!(instance::lease(conn, task, 60.0).await?, Lease::Gone));
+            assert!(matches!(
+                instance::lease(conn, task, 60.0).await?,
+                Lease::Gone
+            ));
             Ok::<_, Error>(())
         })
         .await
@@ -156,7 +184,16 @@ async fn the_outcome_of_a_message_is_taken_in_once() {
             let sent = outbox::take(conn, 10, 60.0).await?.remove(0);
             let stale = (sent.id, sent.lease_epoch - 1);
             let held = leased(conn, task).await;
-            assert!(!flush::run(conn, &Flush { sent: Some(stale), ..end(&held) }).await?);
+            assert!(
+                !flush::run(
+                    conn,
+                    &Flush {
+                        sent: Some(stale),
+                        ..end(&held)
+                    }
+                )
+                .await?
+            );
             let sent = Some((sent.id, sent.lease_epoch));
             assert!(flush::run(conn, &Flush { sent, ..end(&held) }).await?);
             assert!(outbox::take(conn, 10, 60.0).await?.is_empty());
@@ -175,7 +212,10 @@ async fn messages_of_one_conversation_are_handled_one_after_the_other() {
             for (id, key) in ids.iter().zip(["a", "a", "b"]) {
                 assert!(inbox::receive(conn, *id, 1, "{}", key).await?);
             }
-            assert!(!inbox::receive(conn, ids[0], 1, "{}", "a").await?, "known already");
+            assert!(
+                !inbox::receive(conn, ids[0], 1, "{}", "a").await?,
+                "known already"
+            );
             let taken = inbox::take(conn, 10, 60.0).await?;
             let tasks: Vec<Uuid> = taken.iter().map(|entry| entry.task).collect();
             assert_eq!(tasks, [ids[0], ids[2]]);

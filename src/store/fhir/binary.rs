@@ -12,7 +12,10 @@ pub const CHUNK: usize = 768 * 1024;
 
 /// Makes room for content that is going to be appended.
 pub async fn begin(conn: &mut AsyncPgConnection, id: Uuid) -> Result<(), Error> {
-    diesel::insert_into(content::table).values(content::id.eq(id)).execute(conn).await?;
+    diesel::insert_into(content::table)
+        .values(content::id.eq(id))
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

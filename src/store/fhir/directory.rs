@@ -30,7 +30,10 @@ impl Entry {
 }
 
 pub async fn generation(conn: &mut AsyncPgConnection) -> Result<i64, Error> {
-    Ok(directory::table.select(directory::generation).first(conn).await?)
+    Ok(directory::table
+        .select(directory::generation)
+        .first(conn)
+        .await?)
 }
 
 /// All current resources of these types with the generation they belong to: one statement, one

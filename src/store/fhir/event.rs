@@ -90,18 +90,26 @@ pub async fn end(conn: &mut AsyncPgConnection) -> Result<Cursor, Error> {
     )
     .get_result(conn)
     .await?;
-    Ok(Cursor { transaction: horizon.xmin, number: i64::MAX })
+    Ok(Cursor {
+        transaction: horizon.xmin,
+        number: i64::MAX,
+    })
 }
 
 /// Tells every node that there is something to read.
 pub async fn announce(conn: &mut AsyncPgConnection) -> Result<(), Error> {
-    diesel::sql_query(format!("NOTIFY {CHANNEL}")).execute(conn).await?;
+    diesel::sql_query(format!("NOTIFY {CHANNEL}"))
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
 fn event(line: Line) -> Option<Event> {
     Some(Event {
-        cursor: Cursor { transaction: line.transaction, number: line.number },
+        cursor: Cursor {
+            transaction: line.transaction,
+            number: line.number,
+        },
         resource: line.resource,
         kind: ResourceType::from_code(line.kind)?,
         version: line.version,

@@ -1,7 +1,7 @@
 //! Versions of one resource, of a type or of everything, oldest first.
 
-use diesel::pg::{Pg, data_types::PgTimestamp};
 use diesel::QueryableByName;
+use diesel::pg::{Pg, data_types::PgTimestamp};
 use diesel::sql_types::{
     Array, BigInt, Bool, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
 };
@@ -117,7 +117,10 @@ fn line(row: Row) -> Option<Line> {
         version: row.version?,
         at: from_sql(row.at?),
         document: row.document.filter(|_| !deletion),
-        content: row.content.zip(row.content_size).map(|(id, size)| Content { id, size }),
+        content: row
+            .content
+            .zip(row.content_size)
+            .map(|(id, size)| Content { id, size }),
     })
 }
 
@@ -168,7 +171,9 @@ impl Condition {
             } else {
                 String::new()
             };
-            parts.push(format!("(u.kind = ANY({kinds}) AND (u.access && {keys}{context}))"));
+            parts.push(format!(
+                "(u.kind = ANY({kinds}) AND (u.access && {keys}{context}))"
+            ));
         }
         self.sql = format!("({})", parts.join(" OR "));
     }

@@ -14,6 +14,7 @@ use crate::r4::ResourceType;
 use crate::store::Error;
 
 diesel::define_sql_function! {
+    #[allow(clippy::too_many_arguments, reason = "the columns of a row, in one statement")]
     fn insert_resource(
         generation: BigInt, id: diesel::sql_types::Uuid, kind: SmallInt, at: Timestamptz,
         document: Text, access: Array<Text>, context: Nullable<diesel::sql_types::Uuid>,
@@ -22,6 +23,7 @@ diesel::define_sql_function! {
     ) -> Nullable<diesel::sql_types::Uuid>;
 }
 diesel::define_sql_function! {
+    #[allow(clippy::too_many_arguments, reason = "the columns of a row, in one statement")]
     fn update_resource(
         generation: BigInt, id: diesel::sql_types::Uuid, version: BigInt, at: Timestamptz,
         document: Text, access: Array<Text>, context: Nullable<diesel::sql_types::Uuid>,
@@ -150,7 +152,10 @@ pub async fn read(
         ))
         .first(conn)
         .await?;
-    Ok(Seen { generation: found.0, found: found.1.and_then(row) })
+    Ok(Seen {
+        generation: found.0,
+        found: found.1.and_then(row),
+    })
 }
 
 /// The current version for a caller that stays within a transaction; locks nothing.
@@ -256,12 +261,20 @@ pub async fn delete(
     (id, base): (Uuid, i64),
     at: Timestamp,
 ) -> Result<bool, Error> {
-    Ok(diesel::select(delete_resource(generation, id, base, to_sql(at))).get_result(conn).await?)
+    Ok(
+        diesel::select(delete_resource(generation, id, base, to_sql(at)))
+            .get_result(conn)
+            .await?,
+    )
 }
 
 /// Removes every version for good.
 pub async fn remove(conn: &mut AsyncPgConnection, id: Uuid) -> Result<(), Error> {
-    diesel::delete(version::table.filter(version::id.eq(id))).execute(conn).await?;
-    diesel::delete(resource::table.filter(resource::id.eq(id))).execute(conn).await?;
+    diesel::delete(version::table.filter(version::id.eq(id)))
+        .execute(conn)
+        .await?;
+    diesel::delete(resource::table.filter(resource::id.eq(id)))
+        .execute(conn)
+        .await?;
     Ok(())
 }
