@@ -72,6 +72,9 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error(transparent)]
     Client(#[from] http::Error),
+    #[cfg(feature = "bpe")]
+    #[error(transparent)]
+    Bpe(#[from] crate::bpe::role::Error),
     #[cfg(feature = "fhir")]
     #[error(transparent)]
     Fhir(#[from] crate::fhir::Error),
@@ -124,7 +127,7 @@ async fn start(
             #[cfg(feature = "fhir")]
             Role::Fhir => start_fhir(config, store, shutdown).await?,
             #[cfg(feature = "bpe")]
-            Role::Bpe => {}
+            Role::Bpe => start_bpe(config, store, &health, shutdown)?,
         }
     }
     start_status(config, roles, &health, shutdown).await?;
@@ -147,6 +150,20 @@ async fn start_fhir(config: &Config, store: Store, shutdown: &Shutdown) -> Resul
     let client = http::Client::new(&client)?;
     let roles = config.roles.clone();
     crate::fhir::start(settings, roles, store, client, Clock::system(), shutdown).await?;
+    Ok(())
+}
+
+#[cfg(feature = "bpe")]
+fn start_bpe(
+    config: &Config,
+    store: Store,
+    health: &Health,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
+    let Some(settings) = config.engine() else {
+        return Ok(());
+    };
+    crate::bpe::role::start(settings, store, health, Clock::system(), shutdown)?;
     Ok(())
 }
 

@@ -44,6 +44,9 @@ Examples:
         #[command(flatten)]
         configuration: Configuration,
     },
+    /// Run a network of organisations on this machine, for trying and developing.
+    #[command(subcommand)]
+    Dev(command::dev::Dev),
     /// Check, show and explain the configuration.
     #[command(subcommand)]
     Config(command::config::Config),
@@ -123,6 +126,7 @@ pub fn main() -> ExitCode {
             roles,
             configuration,
         } => command::serve::run(&roles, &configuration),
+        Command::Dev(dev) => command::dev::run(&dev),
         Command::Config(config) => command::config::run(&config),
         Command::Cert(cert) => command::cert::run(&cert),
         Command::Db(db) => command::db::run(&db),

@@ -4,6 +4,7 @@
 pub mod cert;
 pub mod config;
 pub mod db;
+pub mod dev;
 pub mod healthcheck;
 pub mod serve;
 pub mod table;

@@ -119,6 +119,13 @@ section! {
         plugin_dir "plugin-dir": optional Directory = "plugins",
         /// Process instances worked on at the same time.
         threads "threads": default u16 = "4",
+        /// How long the delivery of a message to a partner is tried before the process is told
+        /// that it failed.
+        send_deadline "send-deadline": default Duration = "1h",
+        /// How long a message is kept whose receiver does not wait for it yet.
+        message_grace "message-grace": default Duration = "10s",
+        /// Days for which the history of ended process instances is kept.
+        history_days "history-days": default u16 = "30",
         /// Processes that finish what runs but start nothing new, as key|version.
         retired "retired": default Vec<String> = "",
         /// Processes that are not deployed at all, as key|version.

@@ -61,6 +61,32 @@ impl Config {
     }
 }
 
+#[cfg(feature = "bpe")]
+impl Config {
+    /// The engine; `None` unless the BPE role was asked for.
+    #[must_use]
+    pub fn engine(&self) -> Option<crate::bpe::role::Settings> {
+        let role = self.bpe_role.as_ref()?;
+        Some(crate::bpe::role::Settings {
+            organization: self.organization.identifier.clone(),
+            fhir_base_url: role.fhir_base_url.as_str().trim_end_matches('/').to_owned(),
+            client: role.client.http(),
+            plugin_dir: self.bpe.plugin_dir.as_ref().map(|folder| folder.0.clone()),
+            deploy: crate::bpe::plugin::deploy::Settings {
+                retired: self.bpe.retired.clone(),
+                excluded: self.bpe.excluded.clone(),
+            },
+            runtime: crate::bpe::runtime::Settings {
+                grace: self.bpe.message_grace,
+                send_deadline: self.bpe.send_deadline,
+                threads: self.bpe.threads.into(),
+                history_days: self.bpe.history_days.into(),
+                ..crate::bpe::runtime::Settings::default()
+            },
+        })
+    }
+}
+
 impl Tls {
     #[must_use]
     pub fn acceptor(&self) -> tls::Settings {

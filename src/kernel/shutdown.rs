@@ -82,21 +82,20 @@ impl Shutdown {
             })
     }
 
-    /// Begins the end at the first SIGTERM, SIGINT, SIGHUP or SIGQUIT.
+    /// Begins the end at the first SIGTERM, SIGINT or SIGQUIT. SIGHUP is left to those who read
+    /// their files again.
     ///
     /// # Errors
     /// When the signal handlers cannot be installed.
     pub fn on_signals(&self) -> io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
         let mut quit = signal(SignalKind::quit())?;
         let shutdown = self.clone();
         tokio::spawn(async move {
             let name = tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
                 _ = interrupt.recv() => "SIGINT",
-                _ = hang_up.recv() => "SIGHUP",
                 _ = quit.recv() => "SIGQUIT",
                 () = shutdown.begun() => return,
             };

@@ -10,6 +10,7 @@ mod page;
 mod resources;
 mod results;
 mod root;
+mod socket;
 mod summary;
 
 use std::sync::Arc;
@@ -24,16 +25,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::auth::Certificate;
 use crate::fhir::fault::Fault;
 use crate::fhir::service::{Peer, Service};
-use crate::fhir::subscribe::{Feed, socket};
-use crate::kernel::Shutdown;
 use crate::net::tls::PeerCertificate;
 
-/// What a WebSocket is served with.
-#[derive(Clone)]
-pub struct Sockets {
-    pub feed: Arc<Feed>,
-    pub shutdown: Shutdown,
-}
+pub use socket::Sockets;
 
 /// Around every request: what is streamed or has no body is not compressed, so that its length
 /// can be told; and caches are told of `Accept` only, since nothing of ours may be shared.
@@ -168,17 +162,6 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// The WebSocket of Subscriptions.
-    async fn socket(&self, payload: web::Payload) -> Result<HttpResponse, Fault> {
-        let identity = Arc::new(self.service.identity(&self.peer).await?);
-        let Some(sockets) = self.request.app_data::<web::Data<Sockets>>() else {
-            return Err(Fault::no_such_route());
-        };
-        let (feed, shutdown) = (Arc::clone(&sockets.feed), sockets.shutdown.clone());
-        socket::open(self.request, payload, identity, feed, shutdown)
-            .map_err(|_| Fault::bad_request_without_words())
-    }
-
     fn asked(&self) -> Result<asked::Asked, Fault> {
         asked::Asked::of(self.request)
     }

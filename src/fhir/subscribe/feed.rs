@@ -8,8 +8,9 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::auth::Identity;
+use crate::fhir::fault::Fault;
 use crate::fhir::search::Candidate;
+use crate::fhir::service::Peer;
 use crate::kernel::{Clock, Shutdown};
 use crate::r4::{Resource, ResourceType};
 use crate::store::fhir::event::{self, Cursor, Event};
@@ -35,9 +36,9 @@ const SOON: [Duration; 4] = [
 /// What the feed asks of the service.
 #[async_trait]
 pub trait Mailbox: Send + Sync + 'static {
-    /// Whether the identity still has the rights to receive this resource by a socket: rule.read
+    /// Whether the client still has the rights to receive this resource by a socket: rule.read
     /// and the WEBSOCKET right of its type (`spec/bpe.md` §1.5 c).
-    async fn may_receive(&self, identity: &Identity, resource: &Resource) -> Result<bool, Error>;
+    async fn may_receive(&self, peer: &Peer, resource: &Resource) -> Result<bool, Fault>;
 
     /// The resource as a client sees it, in the format of the payload.
     fn present(&self, resource: &Resource, payload: Payload) -> String;
@@ -210,15 +211,12 @@ impl Feed {
     }
 
     /// Asked before every frame: time passes and rights change while a socket is open.
-    async fn admits(&self, session: &Session, resource: &Resource) -> Result<bool, Error> {
+    async fn admits(&self, session: &Session, resource: &Resource) -> Result<bool, Fault> {
         if session.identity().is_expired(self.clock.now()) {
             session.send(Frame::Close(Closing::CredentialsExpired));
             return Ok(false);
         }
-        let admitted = self
-            .mailbox
-            .may_receive(session.identity(), resource)
-            .await?;
+        let admitted = self.mailbox.may_receive(session.peer(), resource).await?;
         if !admitted {
             tracing::warn!(
                 identity = session.identity().name(),

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::auth::Identity;
+use crate::fhir::service::Peer;
 
 /// Frames that may wait for a slow reader.
 const FRAMES: usize = 1024;
@@ -68,6 +69,7 @@ impl Closing {
 /// The side of a socket that the feed sees.
 #[derive(Debug)]
 pub struct Session {
+    peer: Peer,
     identity: Arc<Identity>,
     queue: mpsc::Sender<Frame>,
     waiting: Arc<AtomicUsize>,
@@ -86,7 +88,7 @@ pub struct Outlet {
 
 impl Session {
     #[must_use]
-    pub fn new(identity: Arc<Identity>) -> (Arc<Self>, Outlet) {
+    pub fn new(peer: Peer, identity: Arc<Identity>) -> (Arc<Self>, Outlet) {
         let (sender, receiver) = mpsc::channel(FRAMES);
         let waiting = Arc::new(AtomicUsize::new(0));
         let cut = CancellationToken::new();
@@ -98,6 +100,7 @@ impl Session {
         let bound = Mutex::default();
         (
             Arc::new(Self {
+                peer,
                 identity,
                 queue: sender,
                 waiting,
@@ -106,6 +109,12 @@ impl Session {
             }),
             outlet,
         )
+    }
+
+    /// Who the client proved to be; what it may do is asked again and again.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     #[must_use]
@@ -166,7 +175,7 @@ mod tests {
     use super::*;
 
     fn session() -> (Arc<Session>, Outlet) {
-        Session::new(Arc::new(Identity::initial_loader()))
+        Session::new(Peer::Loader, Arc::new(Identity::initial_loader()))
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use rand::Rng;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::auth::{Identity, Operation};
+use crate::fhir::service::Peer;
 use crate::kernel::Shutdown;
 use crate::r4::ResourceType;
 
@@ -22,6 +23,13 @@ const LONGEST: usize = 4096;
 /// How long a client may take to accept a close frame.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// Who asks for a socket.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub peer: Peer,
+    pub identity: Identity,
+}
+
 /// Answers the upgrade request of an identified client and serves its socket until it ends.
 ///
 /// # Errors
@@ -29,7 +37,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub fn open(
     request: &HttpRequest,
     body: web::Payload,
-    identity: Arc<Identity>,
+    client: Client,
     feed: Arc<Feed>,
     shutdown: Shutdown,
 ) -> Result<HttpResponse, actix_web::Error> {
@@ -39,11 +47,11 @@ pub fn open(
         .aggregate_continuations()
         .max_continuation_size(LONGEST);
     actix_web::rt::spawn(async move {
-        if !may_listen(&identity) {
+        if !may_listen(&client.identity) {
             bid_farewell(wire, &Closing::Forbidden).await;
             return;
         }
-        let (session, outlet) = Session::new(identity);
+        let (session, outlet) = Session::new(client.peer, Arc::new(client.identity));
         feed.join(&session);
         let link = Link {
             feed,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -11,7 +12,9 @@ use uuid::Uuid;
 use super::session::Outlet;
 use super::{Closing, Feed, Frame, Mailbox, Payload, Session};
 use crate::auth::Identity;
+use crate::fhir::fault::Fault;
 use crate::fhir::search::terms;
+use crate::fhir::service::Peer;
 use crate::kernel::{Clock, Shutdown};
 use crate::r4::Resource;
 use crate::store::fhir::search::testing;
@@ -24,7 +27,7 @@ struct Door;
 
 #[async_trait]
 impl Mailbox for Door {
-    async fn may_receive(&self, _: &Identity, resource: &Resource) -> Result<bool, Error> {
+    async fn may_receive(&self, _: &Peer, resource: &Resource) -> Result<bool, Fault> {
         Ok(resource.get("language").is_none())
     }
 
@@ -40,6 +43,7 @@ impl Mailbox for Door {
 struct World {
     store: Store,
     feed: Arc<Feed>,
+    clock: Clock,
     shutdown: Shutdown,
 }
 
@@ -47,7 +51,8 @@ impl World {
     async fn new() -> Self {
         let settings = fresh_database().await;
         let store = Store::open(&settings, Schema::Fhir).await.expect("a store");
-        let feed = Feed::open(store.clone(), Arc::new(Door), Clock::system())
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH);
+        let feed = Feed::open(store.clone(), Arc::new(Door), clock.clone())
             .await
             .expect("a feed");
         let shutdown = Shutdown::new();
@@ -56,6 +61,7 @@ impl World {
         Self {
             store,
             feed,
+            clock,
             shutdown,
         }
     }
@@ -88,7 +94,7 @@ impl World {
     }
 
     fn socket(&self) -> (Arc<Session>, Outlet) {
-        let (session, outlet) = Session::new(Arc::new(Identity::initial_loader()));
+        let (session, outlet) = Session::new(Peer::Loader, Arc::new(Identity::initial_loader()));
         self.feed.join(&session);
         (session, outlet)
     }
@@ -221,6 +227,152 @@ async fn a_bind_needs_the_exact_id_of_an_active_subscription() {
         assert_eq!(
             next(&mut outlet).await,
             Some(Frame::Close(Closing::NotFound(wanted)))
+        );
+    }
+}
+
+#[cfg(feature = "bpe")]
+mod wire {
+    //! The same through a real socket; the client side comes with the other role.
+
+    use actix_web::{App, HttpRequest, HttpServer, web};
+    use futures_util::{SinkExt, StreamExt};
+    use tokio::net::TcpStream;
+    use tokio_tungstenite::tungstenite::Message;
+    use tokio_tungstenite::{WebSocketStream, client_async};
+
+    use super::super::socket;
+    use super::*;
+    use crate::auth::{Credential, Rights, Subject};
+
+    type Socket = WebSocketStream<TcpStream>;
+
+    fn listener() -> Identity {
+        let rights = Rights::of_local_organization();
+        Identity {
+            rights,
+            subject: Subject::LocalOrganization,
+            ..Identity::initial_loader()
+        }
+    }
+
+    async fn connect(world: &World, identity: Identity) -> Socket {
+        let (feed, shutdown) = (Arc::clone(&world.feed), world.shutdown.clone());
+        let client = socket::Client {
+            peer: Peer::Loader,
+            identity,
+        };
+        let server = HttpServer::new(move || {
+            let (feed, shutdown, client) = (Arc::clone(&feed), shutdown.clone(), client.clone());
+            let open = move |request: HttpRequest, body: web::Payload| {
+                let answer = socket::open(
+                    &request,
+                    body,
+                    client.clone(),
+                    Arc::clone(&feed),
+                    shutdown.clone(),
+                );
+                std::future::ready(answer)
+            };
+            App::new().route("/ws", web::get().to(open))
+        })
+        .workers(1)
+        .disable_signals()
+        .bind(("127.0.0.1", 0))
+        .expect("a port");
+        let address = server.addrs()[0];
+        tokio::spawn(server.run());
+        let stream = TcpStream::connect(address).await.expect("a connection");
+        client_async("ws://localhost/ws", stream)
+            .await
+            .expect("an upgrade")
+            .0
+    }
+
+    async fn receive(socket: &mut Socket) -> Message {
+        let message = timeout(Duration::from_secs(20), socket.next())
+            .await
+            .expect("in time");
+        message.expect("a message").expect("no failure")
+    }
+
+    async fn closed(socket: &mut Socket) -> (u16, String) {
+        match receive(socket).await {
+            Message::Close(Some(frame)) => (frame.code.into(), frame.reason.to_string()),
+            other => panic!("not closed: {other:?}"),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_socket_is_bound_hears_events_and_is_closed_with_the_codes_of_the_dsf() {
+        let world = World::new().await;
+        let channel = json!({"type": "websocket", "payload": "application/fhir+json"});
+        world
+            .subscribe(1, 1, "active", "Patient?identifier=x", channel)
+            .await;
+        let mut socket = connect(&world, listener()).await;
+        socket.send(Message::text("hello")).await.expect("sent");
+        socket
+            .send(Message::text(format!("bind {}", id(1))))
+            .await
+            .expect("sent");
+        assert_eq!(
+            receive(&mut socket).await,
+            Message::text(format!("bound {}", id(1)))
+        );
+        world.put(10, 1, patient("x")).await;
+        assert_eq!(
+            receive(&mut socket).await,
+            Message::text(format!("Json {} 1", id(10)))
+        );
+        socket.send(Message::text("bind x")).await.expect("sent");
+        let reason = "Subscription with x not found".to_owned();
+        assert_eq!(closed(&mut socket).await, (1003, reason));
+
+        let mut mute = listener();
+        mute.rights = Rights::default();
+        let mut socket = connect(&world, mute).await;
+        assert_eq!(closed(&mut socket).await, (1008, "Forbidden".to_owned()));
+
+        let mut socket = connect(&world, listener()).await;
+        let long = "x".repeat(100_000);
+        socket.send(Message::text(long)).await.expect("sent");
+        assert_eq!(closed(&mut socket).await.0, 1009);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_socket_whose_certificate_ran_out_is_closed_before_the_next_frame() {
+        let world = World::new().await;
+        let channel = json!({"type": "websocket"});
+        world
+            .subscribe(1, 1, "active", "Patient?identifier=x", channel)
+            .await;
+        let expires = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(3);
+        let credential = Credential::Certificate {
+            thumbprint: String::new(),
+            expires,
+        };
+        let mut socket = connect(
+            &world,
+            Identity {
+                credential,
+                ..listener()
+            },
+        )
+        .await;
+        socket
+            .send(Message::text(format!("bind {}", id(1))))
+            .await
+            .expect("sent");
+        assert_eq!(
+            receive(&mut socket).await,
+            Message::text(format!("bound {}", id(1)))
+        );
+        world.clock.advance(SignedDuration::from_secs(3));
+        world.put(10, 1, patient("x")).await;
+        assert_eq!(
+            closed(&mut socket).await,
+            (1008, "Credentials expired".to_owned())
         );
     }
 }

@@ -1,1 +1,21 @@
-//! (to be written)
+//! The SQL of the BPE role: definitions, instances, jobs, the inbox and the outbox.
+//!
+//! Functions take a connection and do one thing; what must happen together is one statement
+//! ([`flush`]). Times are compared with the clock of the database only, so nodes with different
+//! clocks agree on leases and due dates.
+
+pub mod definition;
+pub mod deployment;
+pub mod flush;
+pub mod history;
+pub mod inbox;
+pub mod instance;
+pub mod job;
+pub mod outbox;
+
+/// The epoch of a lease: counts up whenever somebody takes it, so that a former holder's
+/// statements match no row.
+pub type Epoch = i64;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! What the BPE exchanges with FHIR servers: Tasks in, messages and answers out.
+//!
+//! The connector keeps a socket to the own server and reads what was missed; the inbox claims
+//! each Task there and hands it to an instance; the outbox delivers what steps have stored; the
+//! reconciler answers Tasks that no instance holds. Nothing is only in memory: whatever is lost
+//! is found again on the server or in the database (spec/bpe.md §14.1).
+
+mod connector;
+mod inbox;
+mod outbox;
+mod process;
+mod reconcile;
+mod server;
+
+use std::sync::Arc;
+
+use crate::bpe::runtime::{Jobs, Pace, Runtime, work};
+use crate::kernel::Health;
+
+pub use connector::{Connection, Connector};
+pub use process::process_of;
+pub use server::{Answer, Server, Trouble};
+
+/// Starts everything that moves Tasks, until the runtime's shutdown.
+pub fn start(runtime: &Runtime, server: &Arc<Server>, health: &Health) {
+    let shutdown = runtime.shutdown();
+    let threads = runtime.settings().threads;
+    let inbox = inbox::Inbox {
+        runtime: runtime.clone(),
+        server: Arc::clone(server),
+    };
+    let outbox = outbox::Outbox {
+        runtime: runtime.clone(),
+        server: Arc::clone(server),
+    };
+    shutdown.spawn(work(inbox, shutdown.clone(), threads, Pace::default()));
+    // Deliveries wait for other people's servers: they must not wait for each other.
+    shutdown.spawn(work(
+        outbox,
+        shutdown.clone(),
+        threads.max(1) * 8,
+        Pace::default(),
+    ));
+    shutdown.spawn(work(
+        Jobs(runtime.clone()),
+        shutdown.clone(),
+        threads,
+        Pace::default(),
+    ));
+    let connector = Connector::new(runtime.clone(), Arc::clone(server));
+    let connection = connector.connection();
+    health.register("events", move || {
+        let connection = connection.clone();
+        async move { connection.trouble() }
+    });
+    shutdown.spawn(connector.run());
+    shutdown.spawn(reconcile::run(runtime.clone(), Arc::clone(server)));
+}

@@ -1,0 +1,127 @@
+//! The seam between the runtime and plugin code: what an activity is told, what it answers.
+//!
+//! The runtime calls [`Host::perform`] with no transaction open and no lock held. Whatever the
+//! code changes is part of the [`Performance`]; nothing has an effect before the runtime has
+//! stored it, except what the code itself did on a FHIR server.
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::bpe::engine::{CallKind, FrameId, Setting};
+use crate::bpe::model::Variables;
+use crate::bpe::plugin::package::OnFailure;
+use crate::r4::Resource;
+
+/// A process in one of its versions: `dsfdev_ping` and `1.0`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProcessId {
+    pub key: String,
+    pub version: String,
+}
+
+impl std::fmt::Display for ProcessId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}|{}", self.key, self.version)
+    }
+}
+
+/// One call of plugin code.
+#[derive(Clone, Debug)]
+pub struct Activity {
+    pub process: ProcessId,
+    pub definition: Uuid,
+    pub instance: Uuid,
+    pub business_key: String,
+    /// The BPMN id of the node.
+    pub node: String,
+    pub frame: FrameId,
+    pub kind: CallKind,
+    /// The value of `camunda:class`.
+    pub class: String,
+    /// Injected fields, evaluated.
+    pub fields: Variables,
+    /// What code sees at this place: inner scopes hide outer ones.
+    pub visible: Variables,
+    /// The local scope alone.
+    pub local: Variables,
+    pub tasks: Tasks,
+    /// Stable over repetitions of the same call: for idempotent requests of the code.
+    pub effect: Uuid,
+}
+
+/// The Tasks of the instance, as spec/bpe.md §3.6 groups them.
+#[derive(Clone, Debug, Default)]
+pub struct Tasks {
+    /// The Task whose message started the instance; absent after a timer start.
+    pub start: Option<Resource>,
+    /// The start Task in the root scope, then those received in the scope around the activity.
+    pub current: Vec<Resource>,
+    /// All that are not answered yet, oldest first.
+    pub all: Vec<Resource>,
+}
+
+/// What a call led to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Performance {
+    /// Writes of variables, in order; they hold even when the outcome is a BPMN error.
+    pub settings: Vec<Setting>,
+    /// Tasks whose outputs the code has changed.
+    pub tasks: Vec<Resource>,
+    pub outcome: Performed,
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Performed {
+    Done,
+    /// An error that the model may catch.
+    Error {
+        code: String,
+        message: Option<String>,
+    },
+    /// Anything unexpected; `kind` names it as an exception's class would.
+    Failed {
+        kind: String,
+        message: String,
+    },
+    /// A message to send: the activity goes on when it is delivered.
+    Send(Box<Message>),
+}
+
+/// A message for another organisation, complete but for the requester, which is ours.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    pub organization: String,
+    pub endpoint: String,
+    /// Base address of the recipient's FHIR server.
+    pub address: String,
+    /// The Task to post (spec/bpe.md §7.3).
+    pub task: Resource,
+}
+
+/// The end of a message's journey.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// The recipient's server has the Task.
+    Accepted,
+    /// It will not have it; `status` is the HTTP status of a refusal, absent when no answer came
+    /// until the deadline.
+    Failed {
+        status: Option<u16>,
+        message: String,
+    },
+}
+
+/// Runs the code of all loaded plugins.
+#[async_trait]
+pub trait Host: Send + Sync {
+    /// Never fails as a whole: what goes wrong is a [`Performed::Failed`].
+    async fn perform(&self, activity: Activity) -> Performance;
+
+    /// What an exception leads to that the code of a process does not handle itself.
+    fn on_failure(&self, process: &ProcessId) -> OnFailure;
+
+    /// What became of the message that the activity sent. The performance goes on for the
+    /// activity; it cannot send once more.
+    async fn delivered(&self, activity: Activity, delivery: Delivery) -> Performance;
+}

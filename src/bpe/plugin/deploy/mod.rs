@@ -1,0 +1,286 @@
+//! Brings processes into force: their resources to the own FHIR server, their models to the engine.
+//!
+//! [`plan`] and [`bundle`] are pure; [`deploy`] carries them out. A process whose resources the
+//! server refuses is not deployed, and the others are.
+
+mod bundle;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest, Sha256};
+
+use super::local_fhir::{LocalFhir, Request, Unreachable};
+use super::package::{Found, Package, Prepared, Process};
+use crate::bpe::plugin::ProcessId;
+use crate::r4::{ResourceType, json};
+use crate::store::bpe::definition::{self, Model};
+use crate::store::bpe::deployment::{self, DeployedResource};
+use crate::store::{self, AsyncPgConnection, Store};
+
+pub use bundle::Refusal;
+pub use plan::{Known, Place, State, Step, Wanted};
+
+/// Processes that administrators have taken out of service, as `key|version`.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Start nothing new; what runs goes on.
+    pub retired: Vec<String>,
+    /// As if there were no plugin for them.
+    pub excluded: Vec<String>,
+}
+
+/// What came of a deployment.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub processes: Vec<(ProcessId, State)>,
+    /// Processes left as they were because the server refused a resource.
+    pub failed: Vec<ProcessId>,
+    pub refusals: Vec<Refusal>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    #[error("the own FHIR server refuses the deployment of processes: {0}")]
+    Refused(String),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// A process on its way.
+struct Candidate<'a> {
+    id: &'a ProcessId,
+    package: &'a Package,
+    process: &'a Process,
+    state: State,
+}
+
+impl Candidate<'_> {
+    fn resources(&self) -> impl Iterator<Item = &Prepared> {
+        self.process
+            .resources
+            .iter()
+            .map(|place| &self.package.resources[*place])
+    }
+}
+
+/// Deploys all packages. The caller repeats it while the server is [`Error::Unreachable`].
+///
+/// # Errors
+/// When the server gives no usable answer, or the database fails.
+pub async fn deploy(
+    local: &dyn LocalFhir,
+    store: &Store,
+    found: &Found,
+    settings: &Settings,
+) -> Result<Report, Error> {
+    let candidates = candidates(found, settings);
+    let known: Known = store.read(async |conn| known(conn).await).await?;
+    let wanted = wanted(&candidates, &known, found);
+    let mut steps = plan::plan(&wanted, &known);
+    if let Some(checks) = bundle::checks(&steps) {
+        let answer = post(local, checks, "return=representation").await?;
+        bundle::resolve_checks(&mut steps, answer.as_ref());
+    }
+    let refusals = match bundle::changes(&steps) {
+        Some(changes) => {
+            let answer = post(local, changes, "return=minimal").await?;
+            bundle::refusals(&steps, answer.as_ref())
+        }
+        None => Vec::new(),
+    };
+    conclude(store, &candidates, &wanted, refusals).await
+}
+
+async fn post(
+    local: &dyn LocalFhir,
+    bundle: serde_json::Value,
+    prefer: &str,
+) -> Result<Option<serde_json::Value>, Error> {
+    let response = local.request(Request::bundle(bundle, prefer)).await?;
+    if !response.is_success() {
+        return Err(Error::Refused(response.explanation()));
+    }
+    Ok(response.body)
+}
+
+fn candidates<'a>(found: &'a Found, settings: &Settings) -> Vec<Candidate<'a>> {
+    let of_package = |package: &'a Package| {
+        package.processes.iter().map(move |process| {
+            let name = process.id.to_string();
+            let state = if settings.excluded.contains(&name) {
+                State::Excluded
+            } else if settings.retired.contains(&name) {
+                State::Retired
+            } else if package.draft {
+                State::Draft
+            } else {
+                State::Active
+            };
+            Candidate {
+                id: &process.id,
+                package,
+                process,
+                state,
+            }
+        })
+    };
+    found.packages.iter().flat_map(of_package).collect()
+}
+
+/// The candidates, and as excluded what no plugin brings any more. While a plugin is refused its
+/// processes are not gone but broken, and which they are is unknown: then nothing is removed.
+fn wanted<'a>(candidates: &'a [Candidate<'a>], known: &Known, found: &Found) -> Vec<Wanted<'a>> {
+    let mut wanted: Vec<Wanted<'a>> = candidates
+        .iter()
+        .map(|candidate| Wanted {
+            process: candidate.id.to_string(),
+            state: candidate.state,
+            resources: candidate.resources().collect(),
+        })
+        .collect();
+    if found.refused.is_empty() {
+        for process in known.states.keys() {
+            if !wanted.iter().any(|one| one.process == *process) {
+                wanted.push(Wanted {
+                    process: process.clone(),
+                    state: State::Excluded,
+                    resources: Vec::new(),
+                });
+            }
+        }
+    }
+    wanted
+}
+
+async fn known(conn: &mut AsyncPgConnection) -> Result<Known, Error> {
+    let mut known = Known::default();
+    for row in deployment::processes(conn).await? {
+        if let Some(state) = State::from_name(&row.state) {
+            known.states.insert(row.process, state);
+        }
+    }
+    for row in deployment::resources(conn).await? {
+        if let Some(kind) = ResourceType::from_name(&row.resource_type) {
+            known
+                .resources
+                .entry((kind, row.condition))
+                .or_default()
+                .push(row.process);
+        }
+    }
+    Ok(known)
+}
+
+/// Writes down what is in force now.
+async fn conclude(
+    store: &Store,
+    candidates: &[Candidate<'_>],
+    wanted: &[Wanted<'_>],
+    refusals: Vec<Refusal>,
+) -> Result<Report, Error> {
+    let refused: BTreeSet<&Place> = refusals.iter().map(|refusal| &refusal.place).collect();
+    let is_whole = |candidate: &&Candidate<'_>| {
+        candidate.state == State::Excluded
+            || !candidate
+                .resources()
+                .any(|one| refused.contains(&(one.kind, one.condition.clone())))
+    };
+    let (whole, failed): (Vec<&Candidate<'_>>, Vec<&Candidate<'_>>) =
+        candidates.iter().partition(is_whole);
+    let models: Vec<Deployed> = whole
+        .iter()
+        .map(|candidate| Deployed::of(candidate))
+        .collect();
+    let excluded: Vec<String> = wanted
+        .iter()
+        .filter(|process| process.state == State::Excluded)
+        .map(|process| process.process.clone())
+        .collect();
+    // What failed is left as it is, in force if it was.
+    let loaded: Vec<String> = candidates
+        .iter()
+        .filter(|candidate| candidate.state != State::Excluded)
+        .map(|candidate| candidate.id.to_string())
+        .collect();
+    store
+        .write(async |conn| write(conn, &models, &excluded, &loaded).await)
+        .await?;
+    Ok(Report {
+        processes: whole
+            .iter()
+            .map(|one| (one.id.clone(), one.state))
+            .collect(),
+        failed: failed.iter().map(|one| one.id.clone()).collect(),
+        refusals,
+    })
+}
+
+/// The rows of a process.
+struct Deployed {
+    id: ProcessId,
+    plugin: String,
+    source: String,
+    sha256: Vec<u8>,
+    state: State,
+    resources: Vec<DeployedResource>,
+}
+
+impl Deployed {
+    fn of(candidate: &Candidate<'_>) -> Self {
+        let row = |one: &Prepared| DeployedResource {
+            process: candidate.id.to_string(),
+            resource_type: one.kind.name().to_owned(),
+            condition: one.condition.clone(),
+            digest: Sha256::digest(json::write(&one.resource, false)).to_vec(),
+        };
+        let manifest = &candidate.package.manifest;
+        Self {
+            id: candidate.id.clone(),
+            plugin: format!("{} {}", manifest.name, manifest.version.as_str()),
+            source: candidate.process.source.clone(),
+            sha256: Sha256::digest(&candidate.process.source).to_vec(),
+            state: candidate.state,
+            resources: candidate.resources().map(row).collect(),
+        }
+    }
+}
+
+async fn write(
+    conn: &mut AsyncPgConnection,
+    models: &[Deployed],
+    excluded: &[String],
+    loaded: &[String],
+) -> Result<(), Error> {
+    deployment::forget_resources(conn, excluded).await?;
+    for process in excluded {
+        deployment::note_process(conn, process, State::Excluded.name()).await?;
+    }
+    for model in models.iter().filter(|model| model.state != State::Excluded) {
+        let process = model.id.to_string();
+        if model.state == State::Draft {
+            deployment::forget_resources(conn, std::slice::from_ref(&process)).await?;
+        }
+        deployment::note_resources(conn, &model.resources).await?;
+        deployment::note_process(conn, &process, model.state.name()).await?;
+        definition::deploy(
+            conn,
+            Model {
+                key: &model.id.key,
+                version_tag: &model.id.version,
+                plugin: &model.plugin,
+                source: &model.source,
+                sha256: &model.sha256,
+            },
+        )
+        .await?;
+        let retired = model.state == State::Retired;
+        definition::suspend(conn, &model.id.key, &model.id.version, retired).await?;
+    }
+    definition::suspend_others(conn, loaded).await?;
+    Ok(())
+}

@@ -1,0 +1,168 @@
+//! One call of plugin code: what it is told, and what it did.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::wire;
+use crate::bpe::engine::{CallKind, Setting};
+use crate::bpe::plugin::js;
+use crate::bpe::plugin::{Activity, Performance, Performed};
+use crate::r4::Resource;
+
+/// The function to call, and what it is given beside `api` and `variables`.
+pub(super) struct Call<'a> {
+    pub activity: &'a Activity,
+    /// A member of the entry, or `call` when the entry is a function.
+    pub member: &'a str,
+    /// The entry has `handleException`.
+    pub handles: bool,
+    pub form_key: Option<&'a str>,
+    /// `sendTaskValues` and `target` of a message.
+    pub message: Option<Value>,
+    /// What `handleException` is told.
+    pub exception: Option<Value>,
+}
+
+impl Call<'_> {
+    /// The input of the prelude's `call`.
+    pub(super) fn input(&self) -> String {
+        let activity = self.activity;
+        let fields = wire::named(&activity.fields);
+        let values = matches!(activity.kind, CallKind::TaskListener { .. })
+            .then(|| json!({ "formKey": self.form_key }));
+        json!({
+            "class": activity.class,
+            "member": self.member,
+            "handles": self.handles,
+            "mayThrowBoundary": may_throw_boundary(&activity.kind),
+            "context": {
+                "businessKey": activity.business_key,
+                "activityId": activity.node,
+                "activityInstanceId": format!("{}:{}", activity.node, activity.frame.0),
+                "processDefinitionId": activity.definition,
+            },
+            "visible": wire::named(&activity.visible),
+            "tasks": {
+                "start": activity.tasks.start.as_ref().map(Resource::members),
+                "current": members(&activity.tasks.current),
+                "all": members(&activity.tasks.all),
+            },
+            "fields": fields,
+            "values": values,
+            "message": self.message,
+            "exception": self.exception,
+        })
+        .to_string()
+    }
+}
+
+/// BPMN errors are for service and send tasks (docs/plugins.md §3).
+fn may_throw_boundary(kind: &CallKind) -> bool {
+    matches!(
+        kind,
+        CallKind::Service | CallKind::BusinessRule | CallKind::Send
+    )
+}
+
+fn members(tasks: &[Resource]) -> Vec<Value> {
+    tasks
+        .iter()
+        .map(|task| Value::Object(task.members().clone()))
+        .collect()
+}
+
+/// What the prelude's `call` answers.
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    value: Value,
+    error: Option<Thrown>,
+    settings: Vec<(String, Value, bool)>,
+    tasks: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+struct Thrown {
+    boundary: Option<String>,
+    kind: String,
+    message: String,
+}
+
+/// A call that came to its end, with what the function returned.
+pub(super) struct Returned {
+    pub performance: Performance,
+    pub value: Value,
+}
+
+impl Returned {
+    /// The entry's `handleException` took the exception.
+    pub(super) fn is_handled(&self) -> bool {
+        self.value.get("handled").is_some()
+    }
+}
+
+/// Reads the answer of the prelude.
+pub(super) fn returned(activity: &Activity, answer: Result<String, js::Error>) -> Returned {
+    let read = answer
+        .map_err(|error| failed(error.kind(), &error.to_string()))
+        .and_then(|text| {
+            understood(activity, &text).map_err(|message| failed("InternalError", &message))
+        });
+    read.unwrap_or_else(|performance| Returned {
+        performance,
+        value: Value::Null,
+    })
+}
+
+fn understood(activity: &Activity, text: &str) -> Result<Returned, String> {
+    let answer: Answer = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let mut settings = Vec::with_capacity(answer.settings.len());
+    for (name, value, local) in answer.settings {
+        let value = match value {
+            Value::Null => None,
+            value => Some(wire::decode(&value).map_err(|error| error.to_string())?),
+        };
+        settings.push(Setting { name, value, local });
+    }
+    let outcome = answer
+        .error
+        .map_or(Performed::Done, |thrown| outcome(activity, thrown));
+    let tasks = answer
+        .tasks
+        .into_iter()
+        .filter_map(Resource::from_value)
+        .collect();
+    Ok(Returned {
+        performance: Performance {
+            settings,
+            tasks,
+            outcome,
+        },
+        value: answer.value,
+    })
+}
+
+fn outcome(activity: &Activity, thrown: Thrown) -> Performed {
+    match thrown.boundary {
+        Some(code) if may_throw_boundary(&activity.kind) => {
+            let message = Some(thrown.message).filter(|text| !text.is_empty());
+            Performed::Error { code, message }
+        }
+        _ => Performed::Failed {
+            kind: thrown.kind,
+            message: thrown.message,
+        },
+    }
+}
+
+pub(super) fn failed(kind: &str, message: &str) -> Performance {
+    let outcome = Performed::Failed {
+        kind: kind.to_owned(),
+        message: message.to_owned(),
+    };
+    Performance {
+        settings: Vec::new(),
+        tasks: Vec::new(),
+        outcome,
+    }
+}

@@ -1,0 +1,270 @@
+//! The [`Host`] of the runtime: finds the plugin of an activity and runs its code.
+//!
+//! Messages are built here and sent by the runtime. What the code changes comes back as data; the
+//! only effects that happen during a call are those on the own FHIR server.
+
+mod call;
+mod lookup;
+mod message;
+mod outside;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::activity::{Activity, Delivery, Host, Performance, Performed, ProcessId};
+use super::js::{Limits, Pool, Shape};
+use super::local_fhir::LocalFhir;
+use super::package::{LocalFhirAccess, OnFailure, Package};
+use crate::bpe::engine::CallKind;
+use crate::bpe::model::{Kind, Task};
+use crate::kernel::Clock;
+
+use call::{Call, Returned, failed, returned};
+use lookup::Lookups;
+use message::{Draft, KeyStrategy, Sender, parameters};
+use outside::Outside;
+
+/// The plugins of a node, ready to run.
+pub struct Plugins {
+    processes: HashMap<ProcessId, Process>,
+    local: Arc<dyn LocalFhir>,
+    lookups: Arc<Lookups>,
+    /// Identifier of the own organisation.
+    organization: String,
+    clock: Clock,
+}
+
+struct Process {
+    code: Option<Arc<Code>>,
+    on_failure: OnFailure,
+    /// Form keys of user tasks by their ids.
+    form_keys: HashMap<String, String>,
+}
+
+struct Code {
+    pool: Pool,
+    shapes: HashMap<String, Shape>,
+    access: LocalFhirAccess,
+}
+
+impl Plugins {
+    #[must_use]
+    pub fn new(
+        packages: &[Package],
+        local: Arc<dyn LocalFhir>,
+        organization: &str,
+        clock: Clock,
+    ) -> Self {
+        Self::with_limits(packages, local, organization, clock, Limits::default())
+    }
+
+    fn with_limits(
+        packages: &[Package],
+        local: Arc<dyn LocalFhir>,
+        organization: &str,
+        clock: Clock,
+        limits: Limits,
+    ) -> Self {
+        let mut processes = HashMap::new();
+        for package in packages {
+            let code = package.code.as_ref().map(|code| {
+                Arc::new(Code {
+                    pool: Pool::new(code.program.clone(), limits),
+                    shapes: code.shapes.clone(),
+                    access: package.manifest.local_fhir,
+                })
+            });
+            for process in &package.processes {
+                let ready = Process {
+                    code: code.clone(),
+                    on_failure: process.on_failure,
+                    form_keys: form_keys(process),
+                };
+                processes.insert(process.id.clone(), ready);
+            }
+        }
+        let lookups = Arc::new(Lookups::new(Arc::clone(&local)));
+        Self {
+            processes,
+            local,
+            lookups,
+            organization: organization.to_owned(),
+            clock,
+        }
+    }
+}
+
+fn form_keys(process: &super::package::Process) -> HashMap<String, String> {
+    process
+        .graph
+        .iter()
+        .filter_map(|(_, node)| match &node.kind {
+            Kind::Task(Task::User(task)) => {
+                Some((node.id.clone(), task.form_key.as_ref()?.source().to_owned()))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+#[async_trait]
+impl Host for Plugins {
+    fn on_failure(&self, process: &ProcessId) -> OnFailure {
+        self.processes.get(process).map_or(OnFailure::FailTask, |process| process.on_failure)
+    }
+
+    async fn perform(&self, activity: Activity) -> Performance {
+        let Some(process) = self.processes.get(&activity.process) else {
+            return no_plugin(&activity);
+        };
+        match activity.kind {
+            CallKind::Send | CallKind::Throw => self.send(process, &activity).await,
+            _ => self.execute(process, &activity).await,
+        }
+    }
+
+    async fn delivered(&self, activity: Activity, delivery: Delivery) -> Performance {
+        let entry = self
+            .processes
+            .get(&activity.process)
+            .and_then(|process| process.entry(&activity.class));
+        let message = Draft::of(&activity).ok().map(|draft| draft.for_code());
+        let (member, exception) = match &delivery {
+            Delivery::Accepted => ("afterSend", None),
+            Delivery::Failed { status, message } => (
+                "handleException",
+                Some(json!({ "message": message, "status": status })),
+            ),
+        };
+        match (entry, delivery) {
+            (Some((code, shape)), _) if shape.has(member) && message.is_some() => {
+                let call = Call {
+                    activity: &activity,
+                    member,
+                    handles: false,
+                    form_key: None,
+                    message,
+                    exception,
+                };
+                self.run(code, &call).await.performance
+            }
+            (_, Delivery::Accepted) => nothing(),
+            (_, Delivery::Failed { message, .. }) => failed("MessageNotDelivered", &message),
+        }
+    }
+}
+
+impl Plugins {
+    async fn execute(&self, process: &Process, activity: &Activity) -> Performance {
+        let Some((code, shape)) = process.entry(&activity.class) else {
+            return failed("NoSuchActivity", &format!("no code for {}", activity.class));
+        };
+        let member = match activity.kind {
+            _ if shape.is_function() => "call",
+            CallKind::ExecutionListener { .. } | CallKind::TaskListener { .. } => "notify",
+            _ => "execute",
+        };
+        let call = Call {
+            activity,
+            member,
+            handles: shape.has("handleException"),
+            form_key: process.form_keys.get(&activity.node).map(String::as_str),
+            message: None,
+            exception: None,
+        };
+        self.run(code, &call).await.performance
+    }
+
+    async fn send(&self, process: &Process, activity: &Activity) -> Performance {
+        let draft = match Draft::of(activity) {
+            Ok(draft) => draft,
+            Err(message) => return failed("IncompleteMessage", &message),
+        };
+        let Some((code, shape)) = process.entry(&activity.class) else {
+            return self.finish(activity, draft, KeyStrategy::Same, nothing(), Vec::new());
+        };
+        let strategy = KeyStrategy::named(shape.business_key_strategy.as_deref());
+        if !shape.has("additionalInputParameters") {
+            return self.finish(activity, draft, strategy, nothing(), Vec::new());
+        }
+        let call = Call {
+            activity,
+            member: "additionalInputParameters",
+            handles: shape.has("handleException"),
+            form_key: None,
+            message: Some(draft.for_code()),
+            exception: None,
+        };
+        let returned = self.run(code, &call).await;
+        // Either there is nothing to send for, or the code has dealt with that.
+        if returned.performance.outcome != Performed::Done || returned.is_handled() {
+            return returned.performance;
+        }
+        match parameters(returned.value) {
+            Ok(inputs) => self.finish(activity, draft, strategy, returned.performance, inputs),
+            Err(message) => failed("TypeError", &message),
+        }
+    }
+
+    fn finish(
+        &self,
+        activity: &Activity,
+        draft: Draft,
+        strategy: KeyStrategy,
+        mut performance: Performance,
+        inputs: Vec<Value>,
+    ) -> Performance {
+        let sender = Sender {
+            organization: &self.organization,
+            now: self.clock.now(),
+        };
+        let (message, setting) = draft.finish(activity, strategy, inputs, &sender);
+        performance.settings.extend(setting);
+        performance.outcome = Performed::Send(Box::new(message));
+        performance
+    }
+
+    async fn run(&self, code: &Code, call: &Call<'_>) -> Returned {
+        let activity = call.activity;
+        let outside = Outside {
+            local: Arc::clone(&self.local),
+            lookups: Arc::clone(&self.lookups),
+            access: code.access,
+            process: activity.process.to_string(),
+            activity: activity.node.clone(),
+            business_key: activity.business_key.clone(),
+        };
+        returned(
+            activity,
+            code.pool.call(call.input(), Arc::new(outside)).await,
+        )
+    }
+}
+
+impl Process {
+    fn entry(&self, class: &str) -> Option<(&Code, &Shape)> {
+        let code = self.code.as_deref()?;
+        Some((code, code.shapes.get(class)?))
+    }
+}
+
+fn nothing() -> Performance {
+    Performance {
+        settings: Vec::new(),
+        tasks: Vec::new(),
+        outcome: Performed::Done,
+    }
+}
+
+fn no_plugin(activity: &Activity) -> Performance {
+    failed(
+        "PluginMissing",
+        &format!("no plugin brings the process {}", activity.process),
+    )
+}

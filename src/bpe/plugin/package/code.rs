@@ -1,0 +1,176 @@
+//! The JavaScript modules of a package, and whether they have an entry for all that models name.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::json;
+
+use super::files::Files;
+use super::manifest::Manifest;
+use super::model::{Model, Use};
+use super::problem::Problems;
+use crate::bpe::plugin::js::{self, Limits, Program, Shape};
+
+/// The code of a package, loaded once to know what it registers.
+#[derive(Clone, Debug)]
+pub struct Code {
+    pub program: Program,
+    pub shapes: HashMap<String, Shape>,
+}
+
+/// Reads the modules of a package and compares them with what its models name.
+pub(super) fn read(
+    files: &Files,
+    manifest: &Manifest,
+    models: &[Model],
+    base_url: &str,
+    problems: &mut Problems,
+) -> Option<Code> {
+    let Some(entry) = &manifest.entry else {
+        refuse_classes(models, problems);
+        return None;
+    };
+    let modules = match modules(files, entry) {
+        Ok(modules) => modules,
+        Err((file, message)) => {
+            problems.error(&file, "", message);
+            return None;
+        }
+    };
+    let program = Program {
+        entry: entry.clone(),
+        modules,
+        plugin: described(manifest, base_url),
+    };
+    match js::shapes(&program, &Limits::default()) {
+        Ok(shapes) => {
+            let shapes = shapes
+                .into_iter()
+                .map(|shape| (shape.key.clone(), shape))
+                .collect();
+            compare(entry, &shapes, models, problems);
+            Some(Code { program, shapes })
+        }
+        Err(error) => {
+            problems.error(entry, "", error.to_string());
+            None
+        }
+    }
+}
+
+fn described(manifest: &Manifest, base_url: &str) -> serde_json::Value {
+    json!({
+        "baseUrl": base_url,
+        "definition": {
+            "name": manifest.name,
+            "version": manifest.version.as_str(),
+            "resourceVersion": manifest.version.resource_version(),
+            "releaseDate": manifest.release_date,
+            "title": manifest.title,
+            "publisher": manifest.publisher,
+        },
+    })
+}
+
+/// The entry and all modules of the package that it imports.
+fn modules(files: &Files, entry: &str) -> Result<Vec<(String, String)>, (String, String)> {
+    let mut found = BTreeMap::new();
+    let mut wanted = vec![entry.to_owned()];
+    while let Some(path) = wanted.pop() {
+        if found.contains_key(&path) {
+            continue;
+        }
+        let source = files
+            .text(&path)
+            .map_err(|message| (path.clone(), message))?;
+        wanted.extend(imports(&path, &source));
+        found.insert(path, source);
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// The relative imports of a module. What merely looks like one does no harm unless the file is
+/// missing, and then the message says which.
+fn imports(path: &str, source: &str) -> Vec<String> {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    source
+        .lines()
+        .filter(|line| line.contains("from") || line.contains("import"))
+        .filter_map(|line| {
+            line.split(['"', '\''])
+                .find(|text| text.starts_with("./") || text.starts_with("../"))
+        })
+        .filter_map(|import| resolve(folder, import))
+        .collect()
+}
+
+/// As the engine resolves it; nothing when it leaves the package, where the engine finds nothing.
+fn resolve(folder: &str, import: &str) -> Option<String> {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in import.split('/') {
+        match part {
+            "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            name => parts.push(name),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+fn refuse_classes(models: &[Model], problems: &mut Problems) {
+    for model in models {
+        for user in model.uses.iter().filter(|user| !user.kind.has_default()) {
+            let message = format!("{} is code, but plugin.toml has no [runtime]", user.class);
+            problems.error(&model.file, &user.element, message);
+        }
+    }
+}
+
+fn compare(
+    entry: &str,
+    shapes: &HashMap<String, Shape>,
+    models: &[Model],
+    problems: &mut Problems,
+) {
+    for model in models {
+        for user in &model.uses {
+            if let Some(message) = misfit(user, shapes.get(&user.class), entry) {
+                problems.error(&model.file, &user.element, message);
+            }
+        }
+    }
+    for shape in shapes.values() {
+        let used = models
+            .iter()
+            .flat_map(|model| &model.uses)
+            .any(|one| one.class == shape.key);
+        if !used {
+            problems.warning(entry, &shape.key, "no model names this activity");
+        }
+        if let Some(strategy) = &shape.business_key_strategy
+            && !["SAME", "ALTERNATIVE", "NEW"].contains(&strategy.as_str())
+        {
+            let message = "businessKeyStrategy must be \"SAME\", \"ALTERNATIVE\" or \"NEW\"";
+            problems.error(entry, &shape.key, message);
+        }
+    }
+}
+
+/// Why an entry cannot do what an element needs of it (docs/plugins.md §3).
+fn misfit(user: &Use, shape: Option<&Shape>, entry: &str) -> Option<String> {
+    let key = &user.class;
+    let Some(shape) = shape else {
+        return (!user.kind.has_default())
+            .then(|| format!("{key} has no entry in activities of {entry}"));
+    };
+    let fits = match user.kind.member() {
+        Some(member) => shape.is_function() || shape.has(member),
+        None => shape.kind == "object",
+    };
+    let wanted = match user.kind.member() {
+        Some(member) => format!("a function, or an object with {member}(api, variables)"),
+        None => "an object: the host sends the message".to_owned(),
+    };
+    (!fits).then(|| format!("{key} in activities of {entry} must be {wanted}"))
+}

@@ -1,0 +1,346 @@
+//! `plugin.toml`, typed. All its problems are reported together, each with its key.
+
+use toml::{Table, Value};
+
+use super::problem::Problems;
+
+pub(super) const FILE: &str = "plugin.toml";
+
+/// What a package says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    pub name: String,
+    pub version: Version,
+    /// `2026-11-21`.
+    pub release_date: String,
+    pub title: Option<String>,
+    pub publisher: Option<String>,
+    pub license: Option<String>,
+    pub processes: Vec<ProcessEntry>,
+    /// The module that exports `activities`.
+    pub entry: Option<String>,
+    pub local_fhir: LocalFhirAccess,
+}
+
+/// Four numbers; the first two are the resource version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version(String);
+
+/// A `[[process]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessEntry {
+    pub id: String,
+    pub model: String,
+    pub resources: Vec<String>,
+    pub on_failure: OnFailure,
+}
+
+/// What an exception that nobody handles leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    #[default]
+    FailTask,
+    Incident,
+}
+
+/// What the code may do on the own FHIR server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LocalFhirAccess {
+    #[default]
+    None,
+    Read,
+    Write,
+}
+
+impl Version {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.split('.').collect();
+        let number = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        (parts.len() == 4 && parts.iter().all(number)).then(|| Self(text.to_owned()))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `1.0` of `1.0.2.0`.
+    #[must_use]
+    pub fn resource_version(&self) -> &str {
+        let mut dots = self.0.match_indices('.');
+        let end = dots.nth(1).map_or(self.0.len(), |(at, _)| at);
+        &self.0[..end]
+    }
+}
+
+/// Reads the manifest; nothing when a problem was found.
+pub(super) fn read(text: &str, problems: &mut Problems) -> Option<Manifest> {
+    let table = match text.parse::<Table>() {
+        Ok(table) => table,
+        Err(error) => {
+            problems.error(FILE, "", error.to_string().trim().replace('\n', " "));
+            return None;
+        }
+    };
+    let before = problems.errors();
+    let manifest = Section {
+        table: &table,
+        prefix: String::new(),
+        problems,
+    }
+    .manifest();
+    if problems.errors() == before {
+        manifest
+    } else {
+        None
+    }
+}
+
+/// A table with the keys before it.
+struct Section<'a> {
+    table: &'a Table,
+    prefix: String,
+    problems: &'a mut Problems,
+}
+
+impl Section<'_> {
+    fn manifest(&mut self) -> Option<Manifest> {
+        self.only(&[
+            "name",
+            "version",
+            "release-date",
+            "title",
+            "publisher",
+            "license",
+            "process",
+            "runtime",
+            "capabilities",
+        ]);
+        let name = self.required("name");
+        let version = self.version();
+        let release_date = self.date();
+        let (title, publisher, license) = (
+            self.text("title"),
+            self.text("publisher"),
+            self.text("license"),
+        );
+        let processes = self.processes();
+        let entry = self.entry();
+        let local_fhir = self.local_fhir();
+        Some(Manifest {
+            name: name?,
+            version: version?,
+            release_date: release_date?,
+            title,
+            publisher,
+            license,
+            processes,
+            entry,
+            local_fhir,
+        })
+    }
+
+    fn error(&mut self, key: &str, message: impl Into<String>) {
+        self.problems
+            .error(FILE, format!("{}{key}", self.prefix), message);
+    }
+
+    fn only(&mut self, known: &[&str]) {
+        for key in self.table.keys() {
+            if !known.contains(&key.as_str()) {
+                self.problems.error(
+                    FILE,
+                    format!("{}{key}", self.prefix),
+                    format!("is not a key of a plugin; known are {}", known.join(", ")),
+                );
+            }
+        }
+    }
+
+    fn text(&mut self, key: &str) -> Option<String> {
+        match self.table.get(key)? {
+            Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
+            _ => {
+                self.error(key, "must be a text that is not empty");
+                None
+            }
+        }
+    }
+
+    fn required(&mut self, key: &str) -> Option<String> {
+        if !self.table.contains_key(key) {
+            self.error(key, "is missing");
+        }
+        self.text(key)
+    }
+
+    fn version(&mut self) -> Option<Version> {
+        let text = self.required("version")?;
+        let version = Version::parse(&text);
+        if version.is_none() {
+            self.error(
+                "version",
+                format!("must be four numbers like 1.0.0.0, not {text}"),
+            );
+        }
+        version
+    }
+
+    fn date(&mut self) -> Option<String> {
+        match self.table.get("release-date") {
+            Some(Value::Datetime(at)) => {
+                if let Some(date) = at.date {
+                    return Some(date.to_string());
+                }
+            }
+            Some(Value::String(text)) if text.parse::<jiff::civil::Date>().is_ok() => {
+                return Some(text.clone());
+            }
+            Some(_) => {}
+            None => {
+                self.error("release-date", "is missing");
+                return None;
+            }
+        }
+        self.error("release-date", "must be a date like 2026-11-21");
+        None
+    }
+
+    fn choice<T: Copy + Default>(&mut self, key: &str, choices: &[(&str, T)]) -> T {
+        let Some(value) = self.table.get(key) else {
+            return T::default();
+        };
+        let chosen = choices
+            .iter()
+            .find(|(name, _)| value.as_str() == Some(name));
+        if let Some((_, choice)) = chosen {
+            return *choice;
+        }
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        self.error(key, format!("must be one of {}", names.join(", ")));
+        T::default()
+    }
+
+    fn section(&mut self, key: &str) -> Option<Section<'_>> {
+        match self.table.get(key)? {
+            Value::Table(table) => {
+                let prefix = format!("{}{key}.", self.prefix);
+                Some(Section {
+                    table,
+                    prefix,
+                    problems: self.problems,
+                })
+            }
+            _ => {
+                self.error(key, format!("must be a table: [{key}]"));
+                None
+            }
+        }
+    }
+
+    fn processes(&mut self) -> Vec<ProcessEntry> {
+        let entries = match self.table.get("process") {
+            Some(Value::Array(entries)) if !entries.is_empty() => entries,
+            _ => {
+                self.error("process", "at least one [[process]] is needed");
+                return Vec::new();
+            }
+        };
+        let mut processes = Vec::new();
+        for (number, entry) in (1..).zip(entries) {
+            let prefix = format!("process[{number}].");
+            match entry {
+                Value::Table(table) => {
+                    let mut section = Section {
+                        table,
+                        prefix,
+                        problems: self.problems,
+                    };
+                    processes.extend(section.process());
+                }
+                _ => self.error("process", "must be written as [[process]]"),
+            }
+        }
+        self.refuse_twins(&processes);
+        processes
+    }
+
+    fn process(&mut self) -> Option<ProcessEntry> {
+        self.only(&["id", "model", "resources", "on-failure"]);
+        let (id, model) = (self.required("id"), self.required("model"));
+        let resources = self.resources();
+        let on_failure = self.choice(
+            "on-failure",
+            &[
+                ("fail-task", OnFailure::FailTask),
+                ("incident", OnFailure::Incident),
+            ],
+        );
+        if let Some(id) = &id
+            && !super::naming::is_process_id(id)
+        {
+            self.error(
+                "id",
+                format!("{id} is not of the form domain_name (letters, digits, -)"),
+            );
+        }
+        Some(ProcessEntry {
+            id: id?,
+            model: model?,
+            resources,
+            on_failure,
+        })
+    }
+
+    fn resources(&mut self) -> Vec<String> {
+        let list = match self.table.get("resources") {
+            Some(Value::Array(list)) if !list.is_empty() => list,
+            _ => {
+                self.error(
+                    "resources",
+                    "must be a list of the FHIR resources of the process",
+                );
+                return Vec::new();
+            }
+        };
+        if list.iter().any(|path| !path.is_str()) {
+            self.error("resources", "must hold paths only");
+        }
+        list.iter()
+            .filter_map(|path| path.as_str().map(str::to_owned))
+            .collect()
+    }
+
+    fn refuse_twins(&mut self, processes: &[ProcessEntry]) {
+        for (at, process) in processes.iter().enumerate() {
+            if processes[..at].iter().any(|other| other.id == process.id) {
+                self.error("process", format!("{} appears twice", process.id));
+            }
+        }
+    }
+
+    fn entry(&mut self) -> Option<String> {
+        let mut runtime = self.section("runtime")?;
+        runtime.only(&["kind", "entry"]);
+        if runtime.required("kind").is_some_and(|kind| kind != "js") {
+            runtime.error("kind", "must be \"js\": this release runs nothing else");
+        }
+        runtime.required("entry")
+    }
+
+    fn local_fhir(&mut self) -> LocalFhirAccess {
+        let Some(mut capabilities) = self.section("capabilities") else {
+            return LocalFhirAccess::None;
+        };
+        capabilities.only(&["local-fhir"]);
+        capabilities.choice(
+            "local-fhir",
+            &[
+                ("none", LocalFhirAccess::None),
+                ("read", LocalFhirAccess::Read),
+                ("write", LocalFhirAccess::Write),
+            ],
+        )
+    }
+}

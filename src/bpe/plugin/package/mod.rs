@@ -1,0 +1,262 @@
+//! Process plugins as they come: found, read, checked (docs/plugins.md §2, spec/bpe.md §5).
+//!
+//! A package is used as a whole or not at all, and one that is refused says everything that is
+//! wrong with it. No package can harm another.
+
+mod code;
+mod cross;
+mod draft;
+mod files;
+mod manifest;
+mod model;
+mod naming;
+mod placeholder;
+mod problem;
+mod resource;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::bpe::model::Graph;
+use crate::bpe::plugin::ProcessId;
+
+pub use code::Code;
+pub use files::{Files, candidates};
+pub use manifest::{LocalFhirAccess, Manifest, OnFailure, ProcessEntry, Version};
+pub(crate) use model::MESSAGE_FIELDS;
+pub use placeholder::Substitutes;
+pub use problem::{Problem, Refused};
+pub(crate) use resource::DEPLOYED_TYPES;
+pub use resource::Prepared;
+
+use placeholder::{Syntax, replace};
+use problem::Problems;
+
+/// A package that may be used.
+#[derive(Clone, Debug)]
+pub struct Package {
+    pub origin: String,
+    pub manifest: Manifest,
+    /// Its resources are put on the server again at every start.
+    pub draft: bool,
+    pub processes: Vec<Process>,
+    /// The resources of all its processes.
+    pub resources: Vec<Prepared>,
+    pub code: Option<Code>,
+    pub warnings: Vec<Problem>,
+}
+
+/// A process of a package.
+#[derive(Clone, Debug)]
+pub struct Process {
+    pub id: ProcessId,
+    pub on_failure: OnFailure,
+    /// The BPMN file, placeholders replaced.
+    pub source: String,
+    pub graph: Graph,
+    /// Places in [`Package::resources`].
+    pub resources: Vec<usize>,
+}
+
+/// Where packages are read for.
+pub struct Site<'a> {
+    pub substitutes: Substitutes<'a>,
+    /// Base address of the own FHIR server.
+    pub base_url: &'a str,
+}
+
+/// All packages of a node.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub packages: Vec<Package>,
+    pub refused: Vec<Refused>,
+}
+
+/// Reads one package.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(files: &Files, site: &Site<'_>) -> Result<Package, Refused> {
+    let mut problems = Problems::default();
+    let package = read(files, site, &mut problems);
+    let failed = problems.errors() > 0;
+    let found = problems.into_inner();
+    match package {
+        Some(package) if !failed => Ok(Package {
+            warnings: found,
+            ..package
+        }),
+        _ => Err(Refused {
+            origin: files.origin.clone(),
+            problems: found
+                .into_iter()
+                .filter(|problem| !problem.warning)
+                .collect(),
+        }),
+    }
+}
+
+fn read(files: &Files, site: &Site<'_>, problems: &mut Problems) -> Option<Package> {
+    let text = match files.text(manifest::FILE) {
+        Ok(text) => text,
+        Err(message) => {
+            problems.error(manifest::FILE, "", message);
+            return None;
+        }
+    };
+    let manifest = manifest::read(&text, problems)?;
+    let mut models = Vec::new();
+    for entry in &manifest.processes {
+        models.extend(model(files, entry, &manifest, site, problems));
+    }
+    let mut reader = resource::Reader {
+        files,
+        manifest: &manifest,
+        substitutes: &site.substitutes,
+        known: HashMap::new(),
+        prepared: Vec::new(),
+    };
+    let resources: Vec<_> = manifest
+        .processes
+        .iter()
+        .map(|entry| reader.process(entry, problems))
+        .collect();
+    let prepared = reader.prepared;
+    // Without all models it is not known what the code is for.
+    if models.len() < manifest.processes.len() {
+        return None;
+    }
+    let code = code::read(files, &manifest, &models, site.base_url, problems);
+    let processes = manifest.processes.iter().zip(models).zip(resources);
+    let version = manifest.version.resource_version();
+    let processes = processes
+        .map(|((entry, model), resources)| Process {
+            id: ProcessId {
+                key: entry.id.clone(),
+                version: version.to_owned(),
+            },
+            on_failure: entry.on_failure,
+            source: model.source,
+            graph: model.graph,
+            resources,
+        })
+        .collect();
+    Some(Package {
+        origin: files.origin.clone(),
+        draft: naming::is_draft(&files.origin),
+        processes,
+        resources: prepared,
+        code,
+        warnings: Vec::new(),
+        manifest,
+    })
+}
+
+fn model(
+    files: &Files,
+    entry: &ProcessEntry,
+    manifest: &Manifest,
+    site: &Site<'_>,
+    problems: &mut Problems,
+) -> Option<model::Model> {
+    let text = files.text(&entry.model).map_err(|message| vec![message]);
+    let text = text.and_then(|text| replace(&text, Syntax::Xml, manifest, &site.substitutes));
+    match text {
+        Ok(text) => model::read(entry, text, manifest, problems),
+        Err(messages) => {
+            for message in messages {
+                problems.error(&entry.model, "", message);
+            }
+            None
+        }
+    }
+}
+
+/// Reads all packages of a folder and those that come with this program. A package of the folder
+/// takes the place of a built-in one with the same process.
+///
+/// # Errors
+/// When the folder cannot be listed.
+pub fn load_all(folder: Option<&Path>, site: &Site<'_>) -> std::io::Result<Found> {
+    let mut found = Found::default();
+    for path in folder.map(candidates).transpose()?.unwrap_or_default() {
+        let files = if path.is_dir() {
+            Ok(Files::folder(&path))
+        } else {
+            Files::archive(&path)
+        };
+        match files {
+            Ok(files) => found.add(load(&files, site)),
+            Err(message) => found.refused.push(unreadable(&path, message)),
+        }
+    }
+    for files in Files::built_in() {
+        match load(&files, site) {
+            Ok(package) if found.rival(&package).is_some() => {
+                tracing::info!(
+                    plugin = package.origin,
+                    "replaced by a plugin of the folder"
+                );
+            }
+            result => found.add(result),
+        }
+    }
+    Ok(found)
+}
+
+fn unreadable(path: &Path, message: String) -> Refused {
+    let origin = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let problem = Problem {
+        file: origin.clone(),
+        place: String::new(),
+        message,
+        warning: false,
+    };
+    Refused {
+        origin,
+        problems: vec![problem],
+    }
+}
+
+impl Found {
+    fn add(&mut self, result: Result<Package, Refused>) {
+        match result {
+            Ok(package) => match self.rival(&package) {
+                Some((process, other)) => {
+                    let message =
+                        format!("{process} is a process of {other} already; remove one of the two");
+                    let problem = Problem {
+                        file: manifest::FILE.to_owned(),
+                        place: "process".to_owned(),
+                        message,
+                        warning: false,
+                    };
+                    let origin = package.origin;
+                    self.refused.push(Refused {
+                        origin,
+                        problems: vec![problem],
+                    });
+                }
+                None => self.packages.push(package),
+            },
+            Err(refused) => self.refused.push(refused),
+        }
+    }
+
+    /// The first process of a package that another one brings already, and that one's name.
+    fn rival(&self, package: &Package) -> Option<(ProcessId, String)> {
+        package.processes.iter().find_map(|process| {
+            let other = self
+                .packages
+                .iter()
+                .find(|other| other.processes.iter().any(|one| one.id == process.id))?;
+            Some((process.id.clone(), other.origin.clone()))
+        })
+    }
+}

@@ -1,0 +1,106 @@
+//! A FHIR server that answers as a test says, and packages made of texts.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::local_fhir::{LocalFhir, Request, Response, Unreachable};
+use super::package::{Files, Package, Refused, Site, Substitutes, load};
+
+pub(super) const BASE: &str = "https://fhir.a.example/fhir";
+
+type Answers = Box<dyn Fn(&Request) -> Response + Send + Sync>;
+
+pub(super) struct FakeFhir {
+    pub requests: Mutex<Vec<Request>>,
+    answers: Answers,
+}
+
+impl FakeFhir {
+    pub(super) fn new(answers: impl Fn(&Request) -> Response + Send + Sync + 'static) -> Self {
+        Self {
+            requests: Mutex::default(),
+            answers: Box::new(answers),
+        }
+    }
+
+    pub(super) fn taken(&self) -> Vec<Request> {
+        std::mem::take(&mut *self.requests.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl LocalFhir for FakeFhir {
+    fn base_url(&self) -> &str {
+        BASE
+    }
+
+    async fn request(&self, request: Request) -> Result<Response, Unreachable> {
+        let response = (self.answers)(&request);
+        self.requests.lock().unwrap().push(request);
+        Ok(response)
+    }
+}
+
+pub(super) fn ok(body: Value) -> Response {
+    Response {
+        status: 200,
+        body: Some(body),
+    }
+}
+
+pub(super) fn searchset(resources: &[Value]) -> Response {
+    let entries: Vec<_> = resources
+        .iter()
+        .map(|one| json!({ "resource": one }))
+        .collect();
+    ok(json!({ "resourceType": "Bundle", "type": "searchset", "entry": entries }))
+}
+
+pub(super) fn organization(id: &str, identifier: &str) -> Value {
+    json!({
+        "resourceType": "Organization", "id": id, "active": true,
+        "identifier": [
+            { "system": "http://dsf.dev/sid/organization-identifier", "value": identifier },
+        ],
+    })
+}
+
+pub(super) fn endpoint(organization: &str, identifier: &str, address: &str) -> Value {
+    json!({
+        "resourceType": "Endpoint", "id": format!("endpoint-of-{organization}"),
+        "status": "active", "address": address,
+        "identifier": [{ "system": "http://dsf.dev/sid/endpoint-identifier", "value": identifier }],
+        "managingOrganization": { "reference": format!("Organization/{organization}") },
+    })
+}
+
+pub(super) fn files(texts: &[(&str, &str)]) -> Files {
+    let files: BTreeMap<_, _> = texts
+        .iter()
+        .map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()))
+        .collect();
+    Files::memory("test", files)
+}
+
+pub(super) fn loaded(files: &Files) -> Result<Package, Refused> {
+    let site = Site {
+        substitutes: Substitutes {
+            organization: "Test_Organization",
+            environment: &|_| None,
+        },
+        base_url: BASE,
+    };
+    load(files, &site)
+}
+
+pub(super) fn ping_pong() -> Package {
+    let built_in = Files::built_in();
+    let files = built_in
+        .iter()
+        .find(|files| files.origin == "ping-pong")
+        .unwrap();
+    loaded(files).unwrap_or_else(|refused| panic!("{refused}"))
+}

@@ -1,0 +1,104 @@
+//! The rhythm of the workers: look for work when told, when it becomes due, and now and then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+
+use super::Error;
+use crate::kernel::Shutdown;
+
+/// How often to look when nobody told us: other nodes' work, and what a crash left behind.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    pub idle: Duration,
+    /// After a failure of the database.
+    pub trouble: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(2),
+            trouble: Duration::from_secs(1),
+        }
+    }
+}
+
+/// One kind of work.
+pub trait Work: Clone + Send + Sync + 'static {
+    type Item: Send + 'static;
+
+    /// For the log.
+    fn name(&self) -> &'static str;
+
+    /// Rings when there may be something.
+    fn bell(&self) -> &Notify;
+
+    /// At most so many items, each ours until its lease ends.
+    fn take(&self, most: i64) -> impl Future<Output = Result<Vec<Self::Item>, Error>> + Send;
+
+    /// Seconds until the next item is due, if any is known.
+    fn next_due(&self) -> impl Future<Output = Result<Option<f64>, Error>> + Send;
+
+    /// Does one item; a failure is logged, and the item comes again when its lease ends.
+    fn run(&self, item: Self::Item) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// Works until the shutdown begins; items in hand are finished by the shutdown's drain.
+pub async fn work<W: Work>(work: W, shutdown: Shutdown, threads: usize, pace: Pace) {
+    let slots = Arc::new(Semaphore::new(threads.max(1)));
+    while !shutdown.is_begun() {
+        let wait = match round(&work, &shutdown, &slots).await {
+            Ok(wait) => wait.min(pace.idle),
+            Err(error) => {
+                tracing::warn!(work = work.name(), "{error}; trying again");
+                pace.trouble
+            }
+        };
+        tokio::select! {
+            () = work.bell().notified() => {}
+            () = tokio::time::sleep(wait) => {}
+            () = shutdown.begun() => return,
+        }
+    }
+}
+
+/// Starts what there is; answers how long to sleep if nobody rings.
+async fn round<W: Work>(
+    work: &W,
+    shutdown: &Shutdown,
+    slots: &Arc<Semaphore>,
+) -> Result<Duration, Error> {
+    loop {
+        // Only take what can run now: an item in a queue of ours would let its lease run out.
+        let Ok(first) = Arc::clone(slots).acquire_owned().await else {
+            return Ok(Duration::MAX);
+        };
+        let mut permits = vec![first];
+        while let Ok(more) = Arc::clone(slots).try_acquire_owned() {
+            permits.push(more);
+        }
+        let most = permits.len();
+        let items = work.take(i64::try_from(most).unwrap_or(i64::MAX)).await?;
+        let found = items.len();
+        for (item, permit) in items.into_iter().zip(permits) {
+            let work = work.clone();
+            shutdown.spawn(async move {
+                if let Err(error) = work.run(item).await {
+                    tracing::warn!(work = work.name(), "{error}");
+                }
+                drop(permit);
+            });
+        }
+        if found < most {
+            break;
+        }
+    }
+    let seconds = work
+        .next_due()
+        .await?
+        .unwrap_or(f64::MAX)
+        .clamp(0.0, 3600.0);
+    Ok(Duration::from_secs_f64(seconds))
+}

@@ -1,0 +1,262 @@
+//! Tasks on their way from our FHIR server into the engine.
+//!
+//! `received` (known, nothing done) → `claiming` (the PUT to `in-progress` may have happened) →
+//! `claimed` (it has) → `delivered` (an instance has it) → `answered` (its end is in the outbox).
+
+use diesel::QueryableByName;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::Epoch;
+use crate::store::Error;
+
+/// A Task to work on, leased to us.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Entry {
+    #[diesel(sql_type = SqlUuid)]
+    pub task: Uuid,
+    #[diesel(sql_type = BigInt)]
+    pub version: i64,
+    #[diesel(sql_type = Text)]
+    pub status: String,
+    #[diesel(sql_type = Text)]
+    pub document: String,
+    #[diesel(sql_type = Text)]
+    pub business_key: String,
+    #[diesel(sql_type = BigInt)]
+    pub lease_epoch: Epoch,
+    #[diesel(sql_type = Integer)]
+    pub attempts: i32,
+    /// It waits for a receiver, and its time is over.
+    #[diesel(sql_type = Bool)]
+    pub overdue: bool,
+}
+
+/// Notes a Task; `false` when it is known already.
+pub async fn receive(
+    conn: &mut AsyncPgConnection,
+    task: Uuid,
+    version: i64,
+    document: &str,
+    business_key: &str,
+) -> Result<bool, Error> {
+    let rows = sql_query(
+        "insert into inbox (task, version, status, document, business_key)
+         values ($1, $2, 'received', $3, $4) on conflict (task) do nothing",
+    )
+    .bind::<SqlUuid, _>(task)
+    .bind::<BigInt, _>(version)
+    .bind::<Text, _>(document)
+    .bind::<Text, _>(business_key)
+    .execute(conn)
+    .await?;
+    Ok(rows == 1)
+}
+
+/// Leases the oldest open Tasks, at most one of each business key at a time, so that messages of
+/// one conversation are handled in the order in which they came. A Task that waits for its
+/// receiver does not block the ones behind it.
+pub async fn take(
+    conn: &mut AsyncPgConnection,
+    most: i64,
+    lease_seconds: f64,
+) -> Result<Vec<Entry>, Error> {
+    let rows = sql_query(
+        "with open as (
+             select task from inbox i
+             where status in ('received', 'claiming', 'claimed') and due <= clock_timestamp()
+                 and not exists (
+                     select 1 from inbox e
+                     where e.business_key = i.business_key
+                         and e.status in ('received', 'claiming', 'claimed')
+                         and e.held_until is null
+                         and (e.received, e.task) < (i.received, i.task))
+             order by received limit $1 for update skip locked)
+         update inbox set
+             status = case when inbox.status = 'received' then 'claiming' else inbox.status end,
+             lease_epoch = inbox.lease_epoch + 1, attempts = inbox.attempts + 1,
+             due = clock_timestamp() + make_interval(secs => $2)
+         from open, inbox before
+         where inbox.task = open.task and before.task = open.task
+         returning inbox.task, inbox.version, before.status, inbox.document, inbox.business_key,
+             inbox.lease_epoch, inbox.attempts,
+             coalesce(inbox.held_until < clock_timestamp(), false) as overdue",
+    )
+    .bind::<BigInt, _>(most)
+    .bind::<Double, _>(lease_seconds)
+    .load(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// The Task is ours on the server; `document` is what the server answered.
+pub async fn claimed(
+    conn: &mut AsyncPgConnection,
+    entry: &Entry,
+    document: &str,
+) -> Result<bool, Error> {
+    let rows = sql_query(
+        "update inbox set status = 'claimed', document = $3
+         where task = $1 and lease_epoch = $2",
+    )
+    .bind::<SqlUuid, _>(entry.task)
+    .bind::<BigInt, _>(entry.lease_epoch)
+    .bind::<Text, _>(document)
+    .execute(conn)
+    .await?;
+    Ok(rows == 1)
+}
+
+/// Forgets a Task that is not ours to handle.
+pub async fn drop_entry(conn: &mut AsyncPgConnection, entry: &Entry) -> Result<(), Error> {
+    sql_query("delete from inbox where task = $1 and lease_epoch = $2")
+        .bind::<SqlUuid, _>(entry.task)
+        .bind::<BigInt, _>(entry.lease_epoch)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Tries a Task again after a while.
+pub async fn postpone(
+    conn: &mut AsyncPgConnection,
+    entry: &Entry,
+    seconds: f64,
+) -> Result<(), Error> {
+    sql_query(
+        "update inbox set due = clock_timestamp() + make_interval(secs => $3)
+         where task = $1 and lease_epoch = $2",
+    )
+    .bind::<SqlUuid, _>(entry.task)
+    .bind::<BigInt, _>(entry.lease_epoch)
+    .bind::<Double, _>(seconds)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Nobody waits for the message yet: look again after `again`, give up after `grace` seconds.
+pub async fn hold(
+    conn: &mut AsyncPgConnection,
+    entry: &Entry,
+    again: f64,
+    grace: f64,
+) -> Result<(), Error> {
+    sql_query(
+        "update inbox set
+             held_until = coalesce(held_until, clock_timestamp() + make_interval(secs => $4)),
+             due = clock_timestamp() + make_interval(secs => $3)
+         where task = $1 and lease_epoch = $2",
+    )
+    .bind::<SqlUuid, _>(entry.task)
+    .bind::<BigInt, _>(entry.lease_epoch)
+    .bind::<Double, _>(again)
+    .bind::<Double, _>(grace)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Looks again at once at the held messages of a conversation: a receiver has begun to wait.
+pub async fn wake_held(conn: &mut AsyncPgConnection, keys: &[String]) -> Result<usize, Error> {
+    let rows = sql_query(
+        "update inbox set due = clock_timestamp()
+         where business_key = any ($1) and held_until is not null
+             and status in ('received', 'claiming', 'claimed')",
+    )
+    .bind::<Array<Text>, _>(keys)
+    .execute(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// Ends a Task that reached no instance, and puts its answer into the outbox.
+pub async fn fail(
+    conn: &mut AsyncPgConnection,
+    entry: &Entry,
+    document: &str,
+    patience_seconds: f64,
+) -> Result<bool, Error> {
+    let rows = sql_query(
+        "with own as (
+             update inbox set status = 'answered', document = $3
+             where task = $1 and lease_epoch = $2 returning task)
+         insert into outbox (id, kind, task, document, deadline)
+         select $4, 'answer', own.task, $3,
+             clock_timestamp() + make_interval(secs => $5) from own",
+    )
+    .bind::<SqlUuid, _>(entry.task)
+    .bind::<BigInt, _>(entry.lease_epoch)
+    .bind::<Text, _>(document)
+    .bind::<SqlUuid, _>(Uuid::now_v7())
+    .bind::<Double, _>(patience_seconds)
+    .execute(conn)
+    .await?;
+    Ok(rows == 1)
+}
+
+/// Seconds until the next open Task is due; negative when overdue.
+pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error> {
+    #[derive(QueryableByName)]
+    struct Next {
+        #[diesel(sql_type = Nullable<Double>)]
+        seconds: Option<f64>,
+    }
+    let row: Next = sql_query(
+        "select extract(epoch from min(due) - clock_timestamp())::float8 as seconds
+         from inbox i where status in ('received', 'claiming', 'claimed')
+             and not exists (
+                 select 1 from inbox e
+                 where e.business_key = i.business_key
+                     and e.status in ('received', 'claiming', 'claimed')
+                     and e.held_until is null
+                     and (e.received, e.task) < (i.received, i.task))",
+    )
+    .get_result(conn)
+    .await?;
+    Ok(row.seconds)
+}
+
+/// A Task that an instance holds.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Held {
+    #[diesel(sql_type = SqlUuid)]
+    pub task: Uuid,
+    #[diesel(sql_type = Text)]
+    pub document: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub scope: Option<i64>,
+    #[diesel(sql_type = Bool)]
+    pub starts: bool,
+}
+
+/// The Tasks of an instance that are not answered yet, oldest first.
+pub async fn of_instance(conn: &mut AsyncPgConnection, instance: Uuid) -> Result<Vec<Held>, Error> {
+    let rows = sql_query(
+        "select task, document, scope, starts from inbox
+         where instance = $1 and status = 'delivered' order by received",
+    )
+    .bind::<SqlUuid, _>(instance)
+    .load(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// Which of these Tasks nobody here knows.
+pub async fn unknown(conn: &mut AsyncPgConnection, tasks: &[Uuid]) -> Result<Vec<Uuid>, Error> {
+    #[derive(QueryableByName)]
+    struct Id {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+    }
+    let rows: Vec<Id> = sql_query(
+        "select t.id from unnest($1) t (id)
+         where not exists (select 1 from inbox where task = t.id)",
+    )
+    .bind::<Array<SqlUuid>, _>(tasks)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}

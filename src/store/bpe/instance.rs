@@ -1,0 +1,143 @@
+//! Running instances: leases, loading, and finding the receiver of a message.
+
+use diesel::QueryableByName;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Double, Nullable, Text, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use uuid::Uuid;
+
+use super::Epoch;
+use crate::store::Error;
+
+/// An instance whose lease we hold.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Leased {
+    #[diesel(sql_type = SqlUuid)]
+    pub id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    pub definition: Uuid,
+    #[diesel(sql_type = Text)]
+    pub business_key: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub alternative_key: Option<String>,
+    #[diesel(sql_type = Text)]
+    pub state: String,
+    #[diesel(sql_type = BigInt)]
+    pub rev: i64,
+    #[diesel(sql_type = BigInt)]
+    pub lease_epoch: Epoch,
+}
+
+/// Whether an instance could be leased.
+#[derive(Clone, Debug)]
+pub enum Lease {
+    Taken(Box<Leased>),
+    /// Somebody else works on it.
+    Busy,
+    /// It has ended, or never was.
+    Gone,
+}
+
+/// Takes the lease of an instance and loads it, in one statement.
+///
+/// The commit is not waited for on the disk: a lease that a crash of the database forgets makes
+/// the holder's next statement match no row, and nothing more.
+pub async fn lease(conn: &mut AsyncPgConnection, id: Uuid, seconds: f64) -> Result<Lease, Error> {
+    let mut rows: Vec<Leased> = sql_query(
+        "update instance
+         set lease_epoch = lease_epoch + 1, lease_until = now() + make_interval(secs => $2)
+         where id = $1 and (lease_until is null or lease_until < now())
+         returning id, definition, business_key, alternative_key, state, rev, lease_epoch",
+    )
+    .bind::<SqlUuid, _>(id)
+    .bind::<Double, _>(seconds)
+    .load(conn)
+    .await?;
+    if let Some(row) = rows.pop() {
+        return Ok(Lease::Taken(Box::new(row)));
+    }
+    let there = sql_query("select 1 from instance where id = $1")
+        .bind::<SqlUuid, _>(id)
+        .execute(conn)
+        .await?;
+    Ok(if there == 0 { Lease::Gone } else { Lease::Busy })
+}
+
+/// Makes the following statements of this connection's transaction return before the disk has
+/// them. Only for what may be forgotten in a crash of the database.
+pub async fn forgettable(conn: &mut AsyncPgConnection) -> Result<(), Error> {
+    conn.batch_execute("set local synchronous_commit = off")
+        .await?;
+    Ok(())
+}
+
+/// Extends a lease; `false` when it is no longer ours.
+pub async fn renew(
+    conn: &mut AsyncPgConnection,
+    id: Uuid,
+    epoch: Epoch,
+    seconds: f64,
+) -> Result<bool, Error> {
+    let rows = sql_query(
+        "update instance set lease_until = now() + make_interval(secs => $3)
+         where id = $1 and lease_epoch = $2",
+    )
+    .bind::<SqlUuid, _>(id)
+    .bind::<BigInt, _>(epoch)
+    .bind::<Double, _>(seconds)
+    .execute(conn)
+    .await?;
+    Ok(rows == 1)
+}
+
+/// Gives a lease back without any change.
+pub async fn release(conn: &mut AsyncPgConnection, id: Uuid, epoch: Epoch) -> Result<(), Error> {
+    sql_query("update instance set lease_until = null where id = $1 and lease_epoch = $2")
+        .bind::<SqlUuid, _>(id)
+        .bind::<BigInt, _>(epoch)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// A running instance that a message may be for, with one of its receivers of that name.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Candidate {
+    #[diesel(sql_type = SqlUuid)]
+    pub instance: Uuid,
+    /// Whether the key matched the business key, and not the alternative one.
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    pub by_business_key: bool,
+    /// Nothing waits for the message at the moment when this is absent.
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub subscription: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub correlation_key: Option<String>,
+}
+
+/// All instances of a process and version with a key, and their receivers of a message.
+pub async fn candidates(
+    conn: &mut AsyncPgConnection,
+    key: &str,
+    version_tag: &str,
+    business_key: &str,
+    message: &str,
+) -> Result<Vec<Candidate>, Error> {
+    let rows = sql_query(
+        "select i.id as instance, i.business_key = $3 as by_business_key,
+                s.id as subscription, s.correlation_key
+         from instance i
+         join definition d on d.id = i.definition and d.key = $1 and d.version_tag = $2
+         left join subscription s
+             on s.instance = i.id and s.kind = 'message' and s.name = $4
+         where i.business_key = $3 or i.alternative_key = $3
+         order by i.started, s.id",
+    )
+    .bind::<Text, _>(key)
+    .bind::<Text, _>(version_tag)
+    .bind::<Text, _>(business_key)
+    .bind::<Text, _>(message)
+    .load(conn)
+    .await?;
+    Ok(rows)
+}

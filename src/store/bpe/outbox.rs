@@ -1,0 +1,142 @@
+//! What must reach a FHIR server: messages to peers, answers to our own Tasks.
+
+use diesel::QueryableByName;
+use diesel::sql_query;
+use diesel::sql_types::{BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::Epoch;
+use crate::store::Error;
+
+/// Something to send, leased to us.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Entry {
+    #[diesel(sql_type = SqlUuid)]
+    pub id: Uuid,
+    /// `message`, `answer`, `signal` or `signal-delivery`.
+    #[diesel(sql_type = Text)]
+    pub kind: String,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    pub instance: Option<Uuid>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub frame: Option<i64>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    pub task: Option<Uuid>,
+    #[diesel(sql_type = Text)]
+    pub document: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub address: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub call: Option<String>,
+    #[diesel(sql_type = Integer)]
+    pub attempts: i32,
+    #[diesel(sql_type = BigInt)]
+    pub lease_epoch: Epoch,
+    /// Its time is over: one more failure is the last.
+    #[diesel(sql_type = Bool)]
+    pub overdue: bool,
+}
+
+/// Leases due entries, oldest first.
+pub async fn take(
+    conn: &mut AsyncPgConnection,
+    most: i64,
+    lease_seconds: f64,
+) -> Result<Vec<Entry>, Error> {
+    let rows = sql_query(
+        "with due as (
+             select id from outbox where due <= clock_timestamp()
+             order by due limit $1 for update skip locked)
+         update outbox set lease_epoch = lease_epoch + 1, attempts = attempts + 1,
+             due = clock_timestamp() + make_interval(secs => $2)
+         from due where outbox.id = due.id
+         returning outbox.id, kind, instance, frame, task, document, address, call, attempts, lease_epoch,
+             deadline < clock_timestamp() as overdue",
+    )
+    .bind::<BigInt, _>(most)
+    .bind::<Double, _>(lease_seconds)
+    .load(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// Tries an entry again after a while.
+pub async fn postpone(
+    conn: &mut AsyncPgConnection,
+    entry: &Entry,
+    seconds: f64,
+    error: &str,
+) -> Result<(), Error> {
+    sql_query(
+        "update outbox set due = clock_timestamp() + make_interval(secs => $3), error = $4
+         where id = $1 and lease_epoch = $2",
+    )
+    .bind::<SqlUuid, _>(entry.id)
+    .bind::<BigInt, _>(entry.lease_epoch)
+    .bind::<Double, _>(seconds)
+    .bind::<Text, _>(error)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The server has the answer to a Task (or will never take it): entry and Task are done.
+pub async fn answered(conn: &mut AsyncPgConnection, entry: &Entry) -> Result<(), Error> {
+    sql_query(
+        "with own as (
+             delete from outbox where id = $1 and lease_epoch = $2 returning task)
+         delete from inbox using own where inbox.task = own.task",
+    )
+    .bind::<SqlUuid, _>(entry.id)
+    .bind::<BigInt, _>(entry.lease_epoch)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Nobody waits for the outcome any more.
+pub async fn discard(conn: &mut AsyncPgConnection, entry: &Entry) -> Result<(), Error> {
+    sql_query("delete from outbox where id = $1 and lease_epoch = $2")
+        .bind::<SqlUuid, _>(entry.id)
+        .bind::<BigInt, _>(entry.lease_epoch)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Replaces a signal by one entry for each receiver that waits for it now.
+pub async fn spread_signal(
+    conn: &mut AsyncPgConnection,
+    entry: &Entry,
+    name: &str,
+) -> Result<usize, Error> {
+    let rows = sql_query(
+        "with own as (
+             delete from outbox where id = $1 and lease_epoch = $2 returning document, deadline)
+         insert into outbox (id, kind, instance, frame, document, deadline)
+         select gen_random_uuid(), 'signal-delivery', s.instance, s.id, own.document, own.deadline
+         from own, subscription s where s.kind = 'signal' and s.name = $3",
+    )
+    .bind::<SqlUuid, _>(entry.id)
+    .bind::<BigInt, _>(entry.lease_epoch)
+    .bind::<Text, _>(name)
+    .execute(conn)
+    .await?;
+    Ok(rows)
+}
+
+/// Seconds until the next entry is due; negative when overdue.
+pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error> {
+    #[derive(QueryableByName)]
+    struct Next {
+        #[diesel(sql_type = Nullable<Double>)]
+        seconds: Option<f64>,
+    }
+    let row: Next = sql_query(
+        "select extract(epoch from min(due) - clock_timestamp())::float8 as seconds from outbox",
+    )
+    .get_result(conn)
+    .await?;
+    Ok(row.seconds)
+}
