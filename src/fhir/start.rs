@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{App, HttpServer, middleware};
+use actix_web::{App, HttpServer};
 
 use crate::auth::Roles;
 use crate::fhir::service::Service;
@@ -90,10 +90,7 @@ fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> Resu
     let shared = Arc::clone(service);
     let server = HttpServer::new(move || {
         let (service, sockets) = (Arc::clone(&shared), sockets.clone());
-        App::new()
-            .wrap(middleware::Compress::default())
-            .wrap(middleware::from_fn(rest::around))
-            .configure(move |config| rest::configure(&service, sockets, config))
+        App::new().configure(move |config| rest::configure(&service, sockets, config))
     })
     .on_connect(tls::remember_peer)
     .tls_handshake_timeout(tls::HANDSHAKE_TIMEOUT)
