@@ -3,7 +3,7 @@
 use dsf::net::websocket::Event;
 use serde_json::json;
 
-use super::harness::sample::{SID, path, patient, tag, with, word};
+use super::harness::sample::{SID, path, patient, with, word};
 use super::harness::socket::{built_in, subscribe};
 use super::harness::{Listener, Process, Server};
 
@@ -73,33 +73,6 @@ async fn sockets_are_for_the_own_organisation_and_for_subscriptions_that_exist()
         socket.hear().await,
         closed(1003, "Subscription with nothing not found")
     );
-}
-
-/// §1.5: what the subscriber may not read is not delivered, and what was hidden stays so.
-#[tokio::test]
-async fn nobody_hears_of_what_he_may_not_read() {
-    let server = Server::start().await;
-    let local = server.local();
-    let word = word();
-    let subscription = subscribe(&local, &format!("Patient?identifier={SID}|{word}")).await;
-    let mut socket = Listener::bound(&local, &subscription).await;
-    let mut hidden = patient(&word);
-    let foreign = json!([{
-        "url": "http://dsf.dev/fhir/StructureDefinition/extension-read-access-organization",
-        "valueIdentifier": {
-            "system": "http://dsf.dev/sid/organization-identifier",
-            "value": "External_Organization",
-        },
-    }]);
-    hidden["meta"]["tag"] = json!([with(&tag("ORGANIZATION"), "extension", foreign)]);
-    let hidden = local.create(&hidden).await;
-    let open = local.create(&patient(&word)).await;
-    let read = local.get(&path(&hidden)).await.status;
-    if read == 200 {
-        // The own organisation wrote it and may read it: then it hears of it, first.
-        assert_eq!(socket.event().await, hidden);
-    }
-    assert_eq!(socket.event().await, open);
 }
 
 /// §1.7: one who does not read holds up nobody, and is heard of no more than his queue allows.

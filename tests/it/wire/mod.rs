@@ -201,7 +201,7 @@ impl Stage {
             .iter()
             .map(|(name, value)| (*name, *value))
             .collect();
-        headers.push(("accept-encoding", "identity"));
+        headers.push(("accept-encoding", "gzip,deflate"));
         let client = self.client(exchange);
         let answer = client
             .send(exchange.text("method"), &path, &headers, body)
