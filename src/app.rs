@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 use crate::config::{Config, Needs};
-use crate::kernel::{Health, Shutdown, telemetry};
+use crate::net::http;
+use crate::kernel::{Clock, Health, Shutdown, telemetry};
 use crate::store::{self, Database, Schema, Store};
 
 /// How long accepted requests and running jobs may take to finish after the end has begun.
@@ -68,6 +69,11 @@ pub enum Error {
     Signals(#[source] std::io::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
+    #[error(transparent)]
+    Client(#[from] http::Error),
+    #[cfg(feature = "fhir")]
+    #[error(transparent)]
+    Fhir(#[from] crate::fhir::Error),
     #[error(
         "cannot listen on {address} for health checks ({key}): {source}; \
          choose another address with {key} or stop the process that has it"
@@ -113,6 +119,12 @@ async fn start(
     for role in roles {
         let store = database.store(schema(*role)).await?;
         watch_database(*role, &store, &health);
+        match role {
+            #[cfg(feature = "fhir")]
+            Role::Fhir => start_fhir(config, store, shutdown).await?,
+            #[cfg(feature = "bpe")]
+            Role::Bpe => {}
+        }
     }
     start_status(config, roles, &health, shutdown).await?;
     let names: Vec<_> = roles.iter().map(|role| role.name()).collect();
@@ -122,6 +134,16 @@ async fn start(
         roles = names.join(", "),
         "started"
     );
+    Ok(())
+}
+
+#[cfg(feature = "fhir")]
+async fn start_fhir(config: &Config, store: Store, shutdown: &Shutdown) -> Result<(), Error> {
+    let Some(settings) = config.mailbox() else { return Ok(()) };
+    let client = config.client.as_ref().map(|client| client.http()).unwrap_or_default();
+    let client = http::Client::new(&client)?;
+    let roles = config.roles.clone();
+    crate::fhir::start(settings, roles, store, client, Clock::system(), shutdown).await?;
     Ok(())
 }
 

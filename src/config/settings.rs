@@ -37,6 +37,30 @@ impl Config {
     }
 }
 
+#[cfg(feature = "fhir")]
+impl Config {
+    /// The mailbox; `None` unless the FHIR role was asked for.
+    #[must_use]
+    pub fn mailbox(&self) -> Option<crate::fhir::Settings> {
+        let role = self.fhir_role.as_ref()?;
+        let path = |file: &crate::config::InputFile| file.0.clone();
+        Some(crate::fhir::Settings {
+            base_url: role.base_url.as_str().trim_end_matches('/').to_owned(),
+            listen: self.fhir.listen,
+            organization: self.organization.identifier.clone(),
+            tls: role.tls.acceptor(),
+            trusted_proxies: match role.tls.client_certificate {
+                ClientCertificate::Required => Vec::new(),
+                ClientCertificate::Proxy => self.fhir.trusted_proxies.clone(),
+            },
+            initial_bundle: self.fhir.initial_bundle.as_ref().map(path),
+            client_certificate: self.client.as_ref().map(|client| path(&client.certificate)),
+            page_count: usize::try_from(self.fhir.page_count).unwrap_or(20),
+            max_body_size: self.fhir.max_body_size.0,
+        })
+    }
+}
+
 impl Tls {
     #[must_use]
     pub fn acceptor(&self) -> tls::Settings {

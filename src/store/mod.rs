@@ -26,5 +26,5 @@ pub use cluster::{Cluster, Refusal};
 pub use database::Database;
 pub use diesel_async::AsyncPgConnection;
 pub use error::Error;
-pub use pool::Store;
+pub use pool::{Statements, Store};
 pub use settings::{Schema, Settings};

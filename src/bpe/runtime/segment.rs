@@ -80,12 +80,6 @@ impl Segment {
                 self.tasks.complete_all();
                 "completed".to_owned()
             }
-            // As DSF does it: an error end event ends the process, and its Tasks are complete
-            // unless code has failed them (spec/bpe.md §8.5).
-            End::Error { code, .. } => {
-                self.tasks.complete_all();
-                format!("error {code}")
-            }
             End::Canceled { reason, .. } => {
                 self.tasks.fail_all(reason);
                 format!("canceled: {reason}")
@@ -108,12 +102,19 @@ impl Segment {
                 self.outbox.push(self.signal(name, variables));
                 Answer::done(Vec::new())
             }
-            // Nobody called this instance.
-            Ask::Escalate { .. } => Answer::done(Vec::new()),
-            Ask::Start(child) => Answer::failed(
-                "CallActivity",
-                format!("process '{}' cannot be called: call activities do not run yet", child.key),
-            ),
+            // Nobody called this instance. As DSF does it: an error that nobody catches ends its
+            // path, and the Tasks are complete unless code has failed them (spec/bpe.md §8.5).
+            Ask::Escalate { .. } | Ask::Error { .. } => Answer::done(Vec::new()),
+            Ask::Start(child) => Answer {
+                outcome: Outcome::Failed {
+                    kind: "UnsupportedElement".to_owned(),
+                    message: format!(
+                        "process '{}' cannot be called: call activities do not run yet",
+                        child.key
+                    ),
+                },
+                ..Answer::done(Vec::new())
+            },
             Ask::Cancel => Answer::done(Vec::new()),
         }
     }

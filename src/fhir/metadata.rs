@@ -1,0 +1,110 @@
+//! The CapabilityStatement (fhir-api §8).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::fhir::fault::Fault;
+use crate::fhir::profile::{default_profile, secondary_profiles};
+use crate::fhir::search::registry::{self, Parameter};
+use crate::fhir::service::{Profiles, Service};
+use crate::r4::datetime::format_instant;
+use crate::r4::{Resource, ResourceType};
+
+/// Parameters that shape answers; those that find resources are in the registry.
+const SHAPING: &[(&str, &str, &str)] = &[
+    ("_at", "date", "Only versions of this time; history only"),
+    ("_count", "number", "Entries on a page"),
+    ("_format", "special", "Format of the answer, instead of the Accept header"),
+    ("_page", "number", "Number of the page, from 1"),
+    ("_pretty", "special", "Line breaks in the answer"),
+    ("_since", "date", "Only versions since this instant; history only"),
+    ("_sort", "special", "Names of parameters to sort by, descending with a leading hyphen"),
+    ("_summary", "special", "Parts of the resources: true, text, data, count, false"),
+];
+
+/// The statement at this moment; every identity may read it.
+pub async fn statement(service: &Arc<Service>) -> Result<Resource, Fault> {
+    let profiles = service.profiles().await?;
+    let base = &service.settings().base_url;
+    let resources: Vec<Value> =
+        ResourceType::ALL.iter().map(|kind| resource(*kind, &profiles)).collect();
+    let socket = format!("{}/ws", base.replacen("http", "ws", 1));
+    let rest = json!({
+        "extension": [{
+            "url": "http://hl7.org/fhir/StructureDefinition/capabilitystatement-websocket",
+            "valueUrl": socket,
+        }],
+        "mode": "server",
+        "security": { "service": [{ "coding": [{
+            "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+            "code": "Certificates",
+        }]}]},
+        "resource": resources,
+        "interaction": [
+            { "code": "transaction" }, { "code": "batch" }, { "code": "history-system" },
+        ],
+    });
+    Ok(Resource::of_type("CapabilityStatement")
+        .with("status", "active")
+        .with("date", format_instant(service.started()))
+        .with("publisher", "Data Sharing Framework")
+        .with("kind", "instance")
+        .with("software", json!({ "name": "dsf", "version": env!("CARGO_PKG_VERSION") }))
+        .with("implementation", json!({ "description": "FHIR mailbox", "url": base }))
+        .with("fhirVersion", "4.0.1")
+        .with("format", json!(["application/fhir+json", "application/fhir+xml"]))
+        .with("rest", json!([rest])))
+}
+
+fn resource(kind: ResourceType, profiles: &Profiles) -> Value {
+    let base_profile = format!("http://hl7.org/fhir/StructureDefinition/{kind}");
+    let default = default_profile(kind).unwrap_or(base_profile);
+    let stored = profiles.get(&kind).into_iter().flatten().map(String::as_str);
+    let supported: BTreeSet<&str> =
+        stored.chain(secondary_profiles(kind).iter().copied()).filter(|url| *url != default).collect();
+    let interactions =
+        ["create", "read", "vread", "update", "delete", "search-type", "history-instance", "history-type"];
+    let interactions: Vec<Value> = interactions.iter().map(|code| json!({ "code": code })).collect();
+    let mut described = json!({
+        "type": kind.name(),
+        "profile": default,
+        "supportedProfile": supported,
+        "interaction": interactions,
+        "versioning": "versioned",
+        "readHistory": true,
+        "updateCreate": false,
+        "conditionalCreate": true,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": true,
+        "conditionalDelete": "single",
+        "referencePolicy": ["literal", "logical"],
+        "searchParam": parameters(kind),
+    });
+    if supported.is_empty()
+        && let Value::Object(members) = &mut described
+    {
+        members.shift_remove("supportedProfile");
+    }
+    described
+}
+
+fn parameters(kind: ResourceType) -> Vec<Value> {
+    let mut found: BTreeMap<&str, Value> = BTreeMap::new();
+    for (name, code, words) in SHAPING {
+        found.insert(name, json!({ "name": name, "type": code, "documentation": words }));
+    }
+    for parameter in registry::GLOBAL.iter().chain(registry::parameters(kind)) {
+        found.insert(parameter.name, parameter_of(kind, parameter));
+    }
+    found.into_values().collect()
+}
+
+fn parameter_of(kind: ResourceType, parameter: &Parameter) -> Value {
+    json!({
+        "name": parameter.name,
+        "definition": parameter.definition(kind),
+        "type": parameter.kind.type_code(),
+    })
+}

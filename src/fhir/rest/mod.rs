@@ -1,0 +1,154 @@
+//! REST: HTTP in, interactions out, answers back (fhir-api §1 to §3). Nothing is decided here but
+//! what HTTP decides; the [`Service`] is the only way to a resource.
+
+mod answer;
+mod asked;
+mod binary;
+mod body;
+mod media;
+mod page;
+mod resources;
+mod results;
+mod root;
+mod socket;
+mod summary;
+
+use std::sync::Arc;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::auth::Certificate;
+use crate::fhir::fault::Fault;
+use crate::fhir::service::{Peer, Service};
+use crate::net::tls::PeerCertificate;
+
+pub use socket::Sockets;
+
+/// Puts the routes below the path of the base URL.
+pub fn configure(service: &Arc<Service>, sockets: Sockets, config: &mut web::ServiceConfig) {
+    let path = url::Url::parse(&service.settings().base_url)
+        .map(|url| url.path().trim_end_matches('/').to_owned())
+        .unwrap_or_default();
+    config
+        .app_data(web::Data::from(Arc::clone(service)))
+        .app_data(web::Data::new(sockets))
+        .service(web::scope(&path).default_service(web::to(dispatch)))
+        .default_service(web::to(elsewhere));
+}
+
+/// Outside of the base there is nothing, not even for those we know.
+async fn elsewhere(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
+    let outcome = match peer(&request, &service) {
+        Ok(peer) => service.identity(&peer).await.map(|_| ()),
+        Err(fault) => Err(fault),
+    };
+    told(&request, outcome.err().unwrap_or_else(Fault::no_such_route))
+}
+
+async fn dispatch(
+    request: HttpRequest,
+    payload: web::Payload,
+    service: web::Data<Service>,
+) -> HttpResponse {
+    let service = service.into_inner();
+    let outcome = match peer(&request, &service) {
+        Ok(peer) => route(&request, payload, &service, peer).await,
+        Err(fault) => Err(fault),
+    };
+    outcome.unwrap_or_else(|fault| told(&request, fault))
+}
+
+/// Logs a fault with an id of the request and answers it.
+fn told(request: &HttpRequest, fault: Fault) -> HttpResponse {
+    let id = uuid::Uuid::now_v7();
+    let (method, path) = (request.method().as_str(), request.path());
+    if fault.status() >= 500 {
+        tracing::error!(%id, method, path, %fault, "request failed");
+    } else {
+        tracing::info!(%id, method, path, %fault, "request refused");
+    }
+    answer::fault(&fault, request)
+}
+
+/// Who sent this: the certificate of the connection, or the one a trusted proxy passes on.
+fn peer(request: &HttpRequest, service: &Service) -> Result<Peer, Fault> {
+    let passed_on = || {
+        let address = request.peer_addr()?.ip();
+        let trusted = service.settings().trusted_proxies.contains(&address);
+        let value = asked::header(request, "x-clientcert").filter(|_| trusted)?;
+        PeerCertificate::from_header(value)
+    };
+    let certificate = match asked::certificate(request) {
+        Some(certificate) => Some(certificate.clone()),
+        None => passed_on(),
+    };
+    let certificate = certificate.ok_or_else(Fault::unauthenticated)?;
+    let read = Certificate::from_der(certificate.der()).map_err(|error| {
+        tracing::warn!(%error, subject = certificate.subject(), "unreadable certificate");
+        Fault::unauthenticated()
+    })?;
+    Ok(Peer::Certificate(Arc::new(read)))
+}
+
+async fn route(
+    request: &HttpRequest,
+    payload: web::Payload,
+    service: &Arc<Service>,
+    peer: Peer,
+) -> Result<HttpResponse, Fault> {
+    let base = url::Url::parse(&service.settings().base_url)
+        .map(|url| url.path().trim_end_matches('/').to_owned())
+        .unwrap_or_default();
+    let path = request.path();
+    if path.contains("%2F") || path.contains("%2f") || path.contains("%00") || path.contains("..") {
+        return Err(Fault::bad_request_without_words());
+    }
+    let path = path.strip_prefix(&base).unwrap_or(path).replace("%24", "$");
+    let path = path.strip_prefix('/').unwrap_or(&path);
+    let segments: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
+    let call = Call { request, service, peer };
+    match segments.as_slice() {
+        [""] => call.root(payload).await,
+        ["metadata"] => call.metadata().await,
+        ["ws"] => call.socket(payload).await,
+        ["status"] => Err(Fault::unauthenticated()),
+        ["_history"] => call.history_of_everything().await,
+        [name, rest @ ..] => call.typed(name, rest, payload).await,
+        [] => Err(Fault::no_such_route()),
+    }
+}
+
+/// One request on its way.
+struct Call<'a> {
+    request: &'a HttpRequest,
+    service: &'a Arc<Service>,
+    peer: Peer,
+}
+
+impl Call<'_> {
+    fn asked(&self) -> Result<asked::Asked, Fault> {
+        asked::Asked::of(self.request)
+    }
+
+    fn method(&self) -> &str {
+        match self.request.method().as_str() {
+            "HEAD" => "GET",
+            other => other,
+        }
+    }
+
+    /// 405 for a path that has other methods. Strangers learn of no path.
+    async fn no_method(&self, allow: &str) -> Result<HttpResponse, Fault> {
+        self.service.identity(&self.peer).await?;
+        if self.request.method() == actix_web::http::Method::OPTIONS {
+            return Ok(HttpResponse::Ok().insert_header((header::ALLOW, allow)).finish());
+        }
+        Err(Fault::method(allow))
+    }
+
+    async fn no_route(&self) -> Result<HttpResponse, Fault> {
+        self.service.identity(&self.peer).await?;
+        Err(Fault::no_such_route())
+    }
+}

@@ -1,0 +1,84 @@
+//! Conditions: `If-None-Exist`, conditional update and delete (fhir-api §4.3, §4.5, §4.7).
+
+use uuid::Uuid;
+
+use super::find;
+use super::ground::Ground;
+use super::stop::Stop;
+use crate::fhir::fault::Fault;
+use crate::r4::ResourceType;
+
+/// A query that is to find one resource.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// As the client wrote it.
+    pub text: String,
+    pairs: Vec<(String, String)>,
+}
+
+/// Parameters that shape answers and mean nothing in a condition.
+const STANDARD: &[&str] = &[
+    "_sort", "_include", "_revinclude", "_page", "_count", "_format", "_pretty", "_summary",
+];
+
+impl Condition {
+    /// A query string without `?`; names and values are percent-decoded.
+    #[must_use]
+    pub fn of_query(query: &str) -> Self {
+        let pairs = url::form_urlencoded::parse(query.as_bytes())
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .filter(|(name, _)| !STANDARD.contains(&name.as_str()))
+            .collect();
+        Self { text: query.to_owned(), pairs }
+    }
+
+    /// The value of `If-None-Exist`: a query with or without `?`, nothing before it but the base
+    /// of an absolute URL without a path.
+    pub fn of_header(value: &str) -> Result<Self, Fault> {
+        let bad = || Fault::bad_request(format!("Bad If-None-Exist header value '{value}'"));
+        let query = match value.split_once('?') {
+            Some((before, query)) => {
+                let path = url::Url::parse(before).map(|url| url.path().to_owned());
+                if !before.is_empty() && !path.is_ok_and(|path| path.len() <= 1) {
+                    return Err(bad());
+                }
+                query
+            }
+            None => value,
+        };
+        if query.trim().is_empty() {
+            return Err(bad());
+        }
+        Ok(Self { text: value.to_owned(), ..Self::of_query(query) })
+    }
+}
+
+/// What a condition found.
+pub(crate) enum Match {
+    None,
+    One(Uuid),
+    Several,
+}
+
+impl Ground<'_> {
+    /// The current resources that meet a condition, whoever may see them; `bad` words the fault
+    /// for a parameter that cannot be understood.
+    pub async fn matching(
+        &mut self,
+        kind: ResourceType,
+        condition: &Condition,
+        bad: impl Fn(String) -> Fault,
+    ) -> Result<Match, Stop> {
+        let pairs: Vec<(&str, &str)> =
+            condition.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        find::check(kind, &pairs).map_err(|problems| {
+            let s = if problems.len() == 1 { "" } else { "s" };
+            bad(format!(", unsupported query parameter{s} {}", problems.join("; ")))
+        })?;
+        Ok(match find::ids(self.conn()?, kind, &pairs).await?.as_slice() {
+            [] => Match::None,
+            [id] => Match::One(*id),
+            _ => Match::Several,
+        })
+    }
+}

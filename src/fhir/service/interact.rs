@@ -1,0 +1,280 @@
+//! The interactions with one resource.
+
+use uuid::Uuid;
+
+use super::condition::{Condition, Match};
+use super::ground::{Ground, parsed};
+use super::stop::Stop;
+use super::stored::{Stored, gone};
+use super::write::Incoming;
+use super::{Peer, Service};
+use crate::fhir::authorize::{self, Decision, Operation, Request};
+use crate::fhir::fault::Fault;
+use crate::r4::ResourceType;
+use crate::store::fhir::resource::{self as rows, Idempotency};
+use crate::store::fhir::Row;
+
+/// How a create ended.
+#[derive(Debug)]
+pub enum Created {
+    New(Stored),
+    /// The condition found this one.
+    Existing(Stored),
+}
+
+/// How a conditional update ended.
+#[derive(Debug)]
+pub enum Updated {
+    Created(Stored),
+    Replaced(Stored),
+}
+
+impl Service {
+    /// Creates, unless the condition finds something; an idempotency key makes it happen once.
+    pub(crate) async fn create(
+        &self,
+        peer: &Peer,
+        incoming: &Incoming,
+        condition: Option<&Condition>,
+        key: Option<&str>,
+    ) -> Result<Created, Fault> {
+        let id = Uuid::new_v4();
+        self.attempt(peer, async |ground| {
+            ground.create(id, incoming, condition, key).await
+        })
+        .await
+    }
+
+    /// What identity, operation and type alone decide, before a body is read.
+    pub async fn admit(
+        &self,
+        peer: &Peer,
+        operation: Operation,
+        kind: ResourceType,
+    ) -> Result<Decision, Fault> {
+        self.attempt(peer, async |ground| {
+            Ok(authorize::admit(&ground.identity, operation, kind))
+        })
+        .await
+    }
+
+    /// The current version, or the one with this number.
+    pub async fn read(
+        &self,
+        peer: &Peer,
+        kind: ResourceType,
+        id: Uuid,
+        version: Option<i64>,
+    ) -> Result<Stored, Fault> {
+        self.look(peer, async |ground| ground.read(kind, id, version).await).await
+    }
+
+    pub(crate) async fn update(
+        &self,
+        peer: &Peer,
+        id: Uuid,
+        incoming: &Incoming,
+        if_match: Option<i64>,
+    ) -> Result<Stored, Fault> {
+        self.transact(peer, async |ground| ground.update(id, incoming, if_match).await).await
+    }
+
+    /// Updates what the condition finds, or creates (§4.5).
+    pub(crate) async fn update_where(
+        &self,
+        peer: &Peer,
+        incoming: &Incoming,
+        condition: &Condition,
+        if_match: Option<i64>,
+    ) -> Result<Updated, Fault> {
+        let new_id = Uuid::new_v4();
+        self.transact(peer, async |ground| {
+            ground.update_where(new_id, incoming, condition, if_match).await
+        })
+        .await
+    }
+
+    pub async fn delete(&self, peer: &Peer, kind: ResourceType, id: Uuid) -> Result<(), Fault> {
+        self.transact(peer, async |ground| ground.delete(kind, id).await).await
+    }
+
+    /// Deletes what the condition finds; `None` if that is nothing (§4.7).
+    pub async fn delete_where(
+        &self,
+        peer: &Peer,
+        kind: ResourceType,
+        condition: &Condition,
+    ) -> Result<Option<Uuid>, Fault> {
+        self.transact(peer, async |ground| {
+            let text = &condition.text;
+            let bad = |more| Fault::bad_request(format!("Bad request '?{text}'{more}"));
+            match ground.matching(kind, condition, bad).await? {
+                Match::None => Ok(None),
+                Match::One(id) => {
+                    ground.delete(kind, id).await?;
+                    Ok(Some(id))
+                }
+                Match::Several => Err(several(kind, text).into()),
+            }
+        })
+        .await
+    }
+
+    /// Removes every version of a deleted resource (§4.8).
+    pub async fn remove(&self, peer: &Peer, kind: ResourceType, id: Uuid) -> Result<(), Fault> {
+        self.transact(peer, async |ground| {
+            let row = rows::current(ground.conn()?, kind, id).await?;
+            let row = row.ok_or_else(|| Fault::not_found(kind, id))?;
+            let old = parsed(&row.document).ok_or_else(|| Fault::internal("broken document"))?;
+            let request = Request::of(Operation::PermanentDelete, kind, &old);
+            ground.require(&request, "delete").await?;
+            if row.deleted.is_none() {
+                return Err(Fault::not_deleted(kind, id).into());
+            }
+            rows::remove(ground.conn()?, id).await?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn several(kind: ResourceType, criteria: &str) -> Fault {
+    Fault::multiple_matches(format!("Multiple {kind} resources with criteria '{criteria}' exist"))
+}
+
+impl Ground<'_> {
+    async fn create(
+        &mut self,
+        id: Uuid,
+        incoming: &Incoming,
+        condition: Option<&Condition>,
+        key: Option<&str>,
+    ) -> Result<Created, Stop> {
+        let new = self.prepare_create(incoming).await?;
+        if let Some(condition) = condition {
+            if let Some(hit) = self.existing(incoming.kind, condition).await? {
+                return Ok(Created::Existing(Stored::of(&hit)?));
+            }
+        }
+        let once = key.map(|key| Idempotency {
+            owner: format!("{} {}", self.identity.name(), incoming.kind),
+            key: key.to_owned(),
+        });
+        Ok(Created::New(self.insert(id, incoming, new, once.as_ref()).await?))
+    }
+
+    /// What an `If-None-Exist` finds (§4.3).
+    pub async fn existing(
+        &mut self,
+        kind: ResourceType,
+        condition: &Condition,
+    ) -> Result<Option<Row>, Stop> {
+        let text = &condition.text;
+        let bad =
+            |more| Fault::bad_request(format!("Bad If-None-Exist header value '{text}'{more}"));
+        match self.matching(kind, condition, bad).await? {
+            Match::None => Ok(None),
+            Match::One(id) => Ok(rows::current(self.conn()?, kind, id).await?),
+            Match::Several => Err(several(kind, text).into()),
+        }
+    }
+
+    pub async fn read(
+        &mut self,
+        kind: ResourceType,
+        id: Uuid,
+        version: Option<i64>,
+    ) -> Result<Stored, Stop> {
+        let seen = rows::read(self.conn()?, kind, id).await?;
+        if seen.generation != self.directory.generation() {
+            return Err(Stop::Stale);
+        }
+        let newest = seen.found.ok_or_else(Fault::unknown)?;
+        let row = match version {
+            None => self.not_deleted(newest)?,
+            Some(number) if number == newest.version => newest,
+            Some(number) if number == newest.version + 1 => match newest.deleted {
+                Some(at) => return Err(gone(&newest, at, self.base_url()).into()),
+                None => return Err(Fault::unknown().into()),
+            },
+            Some(number) => rows::superseded(self.conn()?, kind, id, number)
+                .await?
+                .ok_or_else(Fault::unknown)?,
+        };
+        self.readable(&row).await?;
+        Stored::of(&row)
+    }
+
+    fn not_deleted(&self, row: Row) -> Result<Row, Stop> {
+        match row.deleted {
+            Some(at) => Err(gone(&row, at, self.base_url()).into()),
+            None => Ok(row),
+        }
+    }
+
+    /// Fails unless this identity may read the version in the row.
+    pub async fn readable(&mut self, row: &Row) -> Result<(), Stop> {
+        let resource = parsed(&row.document)
+            .ok_or_else(|| Fault::internal(format!("document of {} is broken", row.id)))?;
+        self.require(&Request::of(Operation::Read, row.kind, &resource), "read").await
+    }
+
+    pub async fn update(
+        &mut self,
+        id: Uuid,
+        incoming: &Incoming,
+        if_match: Option<i64>,
+    ) -> Result<Stored, Stop> {
+        let old = self.base(incoming.kind, id).await?;
+        let kind = incoming.kind;
+        let body = incoming.resource.id();
+        if body.map(|body| body.rsplit('/').next().unwrap_or(body)) != Some(&id.to_string()) {
+            // Who may not update at all is told so first.
+            let admitted = authorize::admit(&self.identity, Operation::Update, kind);
+            if !admitted.is_allowed() {
+                return Err(Fault::denied("update", Some(admitted.reason())).into());
+            }
+            let text =
+                format!("Path id not equal to {kind} id ({id} vs. {})", body.unwrap_or("null"));
+            return Err(Fault::bad_request(text).into());
+        }
+        self.replace(&old, incoming, if_match).await
+    }
+
+    async fn update_where(
+        &mut self,
+        new_id: Uuid,
+        incoming: &Incoming,
+        condition: &Condition,
+        if_match: Option<i64>,
+    ) -> Result<Updated, Stop> {
+        let kind = incoming.kind;
+        let text = &condition.text;
+        let bad = |more| Fault::bad_request(format!("Bad request '?{text}'{more}"));
+        let body_id = incoming.resource.id();
+        match self.matching(kind, condition, bad).await? {
+            Match::None if body_id.is_some() => Err(Fault::update_as_create().into()),
+            Match::None => {
+                let new = self.prepare_create(incoming).await?;
+                Ok(Updated::Created(self.insert(new_id, incoming, new, None).await?))
+            }
+            Match::One(id) => {
+                let plain = body_id.map(|id| id.rsplit('/').next().unwrap_or(id));
+                if plain.is_some_and(|body| !body.eq_ignore_ascii_case(&id.to_string())) {
+                    let body = body_id.unwrap_or_default();
+                    let text = format!("Bad request Id {body} does not match db Id {id}");
+                    return Err(Fault::bad_request(text).into());
+                }
+                let old = self.base(kind, id).await?;
+                Ok(Updated::Replaced(self.replace(&old, incoming, if_match).await?))
+            }
+            Match::Several => Err(several(kind, text).into()),
+        }
+    }
+
+    pub async fn delete(&mut self, kind: ResourceType, id: Uuid) -> Result<(), Stop> {
+        let row = rows::current(self.conn()?, kind, id).await?;
+        let row = row.ok_or_else(|| Fault::not_found(kind, id))?;
+        self.mark_deleted(&row).await
+    }
+}

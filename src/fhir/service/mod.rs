@@ -1,0 +1,377 @@
+//! The one door to resources: REST, Bundles, start-up data and the WebSocket all come through here.
+//!
+//! [`Service`] offers the interactions ([`interact`]); each runs on a [`ground`]: the identity, the
+//! node's copy of the directory and, if it needs one, a connection. A Task create normally needs no
+//! look-up and is one statement. What the ground turns out to lack (a connection, a fresher
+//! directory, word from another server) ends the attempt with a [`stop::Stop`], and the work is done
+//! again with it; so nothing remote is contacted while a connection is held.
+
+mod binary;
+mod condition;
+mod find;
+mod ground;
+mod hear;
+mod history;
+mod interact;
+mod profiles;
+mod refer;
+mod remote;
+mod search;
+mod stop;
+mod stored;
+mod write;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use crate::auth::{self, Identity, Roles};
+use crate::fhir::directory::Directory;
+use crate::fhir::fault::Fault;
+use crate::fhir::search::Totals;
+use crate::fhir::settings::Settings;
+use crate::kernel::Clock;
+use crate::net::http::Client;
+use crate::store::fhir::{directory, event, sweep};
+use crate::store::{AsyncPgConnection, Statements, Store};
+
+pub use binary::{ContentReader, Upload};
+pub use condition::Condition;
+pub(crate) use condition::Match;
+pub use history::{Entry as HistoryEntry, History, Scope};
+pub use interact::{Created, Updated};
+pub use profiles::Profiles;
+pub use search::Found;
+pub use stored::{Stored, http_date};
+
+pub(crate) use ground::Ground;
+pub(crate) use refer::{Checks, Holder, Leniency};
+pub(crate) use stop::Stop;
+pub(crate) use write::Incoming;
+
+/// How often work is begun again because the store moved on meanwhile.
+const ATTEMPTS: usize = 8;
+
+/// Who a request comes from, before anybody has looked.
+#[derive(Clone, Debug)]
+pub enum Peer {
+    Certificate(Arc<auth::Certificate>),
+    /// The server itself while it loads its initial resources.
+    Loader,
+}
+
+/// See the module.
+pub struct Service {
+    store: Store,
+    settings: Settings,
+    clock: Clock,
+    roles: Roles,
+    remote: Client,
+    directory: ArcSwap<Directory>,
+    totals: Totals,
+    profiles: profiles::Cache,
+    started: Timestamp,
+    /// Something was written here; [`Service::announce`] tells the other nodes.
+    written: Notify,
+}
+
+impl Service {
+    /// A service on an up-to-date store.
+    pub async fn open(
+        settings: Settings,
+        roles: Roles,
+        store: Store,
+        remote: Client,
+        clock: Clock,
+    ) -> Result<Self, crate::store::Error> {
+        let directory = store
+            .read(async |conn: &mut AsyncPgConnection| {
+                Directory::load(conn, &settings.base_url).await
+            })
+            .await?;
+        Ok(Self {
+            started: clock.now(),
+            store,
+            settings,
+            clock,
+            roles,
+            remote,
+            directory: ArcSwap::from_pointee(directory),
+            totals: Totals::default(),
+            profiles: profiles::Cache::default(),
+            written: Notify::new(),
+        })
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// When this process began to serve.
+    #[must_use]
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The identity of a peer as of the newest directory this node has seen.
+    fn identify(&self, peer: &Peer, directory: &Directory) -> Result<Identity, Fault> {
+        match peer {
+            Peer::Loader => Ok(Identity::initial_loader()),
+            Peer::Certificate(certificate) => {
+                self.identify_certificate(certificate, directory)
+            }
+        }
+    }
+
+    fn identify_certificate(
+        &self,
+        certificate: &auth::Certificate,
+        directory: &Directory,
+    ) -> Result<Identity, Fault> {
+        let allowed = directory.allowed(&certificate.thumbprint, &self.settings.organization);
+        auth::identify(certificate, &allowed, &self.roles, self.now()).map_err(|refusal| {
+            tracing::info!(%refusal, "nobody is admitted");
+            Fault::unauthenticated()
+        })
+    }
+
+    /// Who this is, on a directory that is proven to be the newest.
+    pub async fn identity(&self, peer: &Peer) -> Result<Identity, Fault> {
+        self.refresh().await?;
+        self.identify(peer, &self.directory.load())
+    }
+
+    /// Loads the directory again if the store has moved on. Whether it had.
+    pub(crate) async fn refresh(&self) -> Result<bool, Fault> {
+        let known = self.directory.load().generation();
+        let fresh = self
+            .store
+            .read(async |conn: &mut AsyncPgConnection| {
+                if directory::generation(conn).await? == known {
+                    return Ok(None);
+                }
+                Directory::load(conn, &self.settings.base_url).await.map(Some)
+            })
+            .await
+            .map_err(|error: crate::store::Error| Fault::from(error))?;
+        let moved = fresh.is_some();
+        if let Some(directory) = fresh {
+            self.take(Arc::new(directory));
+        }
+        Ok(moved)
+    }
+
+    /// Puts a directory in place unless a newer one is there.
+    fn take(&self, new: Arc<Directory>) {
+        self.directory.rcu(|old| {
+            if old.generation() < new.generation() { Arc::clone(&new) } else { Arc::clone(old) }
+        });
+    }
+
+    /// Runs work that may need no connection at all; if it does, it is begun again within a
+    /// transaction.
+    pub(crate) async fn attempt<T: Send>(
+        &self,
+        peer: &Peer,
+        work: impl Work<T>,
+    ) -> Result<T, Fault> {
+        self.settle(peer, Start::Unconnected, work).await
+    }
+
+    /// Runs work within a transaction.
+    pub(crate) async fn transact<T: Send>(
+        &self,
+        peer: &Peer,
+        work: impl Work<T>,
+    ) -> Result<T, Fault> {
+        self.settle(peer, Start::Transaction, work).await
+    }
+
+    /// Runs statements that only read, each on its own.
+    pub(crate) async fn look<T: Send>(
+        &self,
+        peer: &Peer,
+        work: impl Work<T>,
+    ) -> Result<T, Fault> {
+        self.settle(peer, Start::Reading, work).await
+    }
+
+    async fn settle<T: Send>(
+        &self,
+        peer: &Peer,
+        start: Start,
+        work: impl Work<T>,
+    ) -> Result<T, Fault> {
+        let mut start = start;
+        let mut verified = HashSet::new();
+        for _ in 0..ATTEMPTS {
+            let outcome = match self.identify(peer, &self.directory.load()) {
+                Ok(identity) => self.once(identity, start, &verified, work.clone()).await,
+                Err(fault) => Err(Stop::Fault(fault)),
+            };
+            match outcome {
+                Ok(value) => return Ok(value),
+                // A denial by a stale directory may be wrong.
+                Err(Stop::Fault(fault)) if fault.is_denial() && self.refresh().await? => {}
+                Err(Stop::Fault(fault)) => return Err(fault),
+                Err(Stop::Stale) => {
+                    self.refresh().await?;
+                }
+                Err(Stop::NeedsConnection) => start = Start::Transaction,
+                Err(Stop::Remote(targets)) => {
+                    for target in targets {
+                        self.verify(&target).await?;
+                        verified.insert(target.reference);
+                    }
+                }
+            }
+        }
+        Err(Fault::busy("others kept changing what this request was judged by"))
+    }
+
+    async fn once<T: Send>(
+        &self,
+        identity: Identity,
+        start: Start,
+        verified: &HashSet<String>,
+        work: impl Work<T>,
+    ) -> Result<T, Stop> {
+        let origin = Origin {
+            service: self,
+            identity: Arc::new(identity),
+            directory: self.directory.load_full(),
+            verified,
+        };
+        let (value, wrote, changed) = match start {
+            Start::Unconnected => {
+                let mut ground = origin.ground(None);
+                (work(&mut ground).await?, ground.wrote, None)
+            }
+            Start::Reading => {
+                let read = async move |conn: &mut AsyncPgConnection| {
+                    let mut ground = origin.ground(Some(conn));
+                    work(&mut ground).await
+                };
+                (self.store.read(read).await?, false, None)
+            }
+            Start::Transaction => {
+                let write = async move |conn: &mut AsyncPgConnection| {
+                    let mut ground = origin.ground(Some(conn));
+                    let value = work(&mut ground).await?;
+                    let changed = ground.finish().await?;
+                    Ok::<_, Stop>((value, ground.wrote, changed))
+                };
+                self.store.write(write).await?
+            }
+        };
+        if let Some(directory) = changed {
+            self.take(directory);
+        }
+        if wrote {
+            self.written.notify_one();
+        }
+        Ok(value)
+    }
+
+    /// Tells all nodes of what was written here, until the future is dropped. The hint is sent
+    /// after the commit and once for many: NOTIFY within the transaction would let one transaction
+    /// commit at a time. See docs/adr.
+    pub async fn announce(&self) {
+        loop {
+            self.written.notified().await;
+            let sent = self
+                .store
+                .read(async |conn: &mut AsyncPgConnection| event::announce(conn).await)
+                .await;
+            if let Err(error) = sent {
+                tracing::warn!(%error, "other nodes learn of new events only when they look");
+            }
+        }
+    }
+
+    /// Removes what is past its time.
+    pub async fn sweep(&self) -> Result<(), crate::store::Error> {
+        self.store.read(async |conn: &mut AsyncPgConnection| sweep::run(conn).await).await
+    }
+}
+
+/// Work on a ground, which may be begun again: so it is cloned, and changes nothing but the store.
+pub(crate) trait Work<T>:
+    for<'r, 'g> AsyncFnOnce(&'r mut Ground<'g>) -> Result<T, Stop>
+    + for<'r, 'g> Statements<&'r mut Ground<'g>, Result<T, Stop>, Fut: Send>
+    + Clone
+    + Send
+{
+}
+
+impl<T, F> Work<T> for F where
+    F: for<'r, 'g> AsyncFnOnce(&'r mut Ground<'g>) -> Result<T, Stop>
+        + for<'r, 'g> Statements<&'r mut Ground<'g>, Result<T, Stop>, Fut: Send>
+        + Clone
+        + Send
+{
+}
+
+/// What the grounds of one attempt have in common.
+#[derive(Clone)]
+struct Origin<'a> {
+    service: &'a Service,
+    identity: Arc<Identity>,
+    directory: Arc<Directory>,
+    verified: &'a HashSet<String>,
+}
+
+impl Origin<'_> {
+    fn ground<'g>(&'g self, conn: Option<&'g mut AsyncPgConnection>) -> Ground<'g> {
+        Ground {
+            service: self.service,
+            identity: Arc::clone(&self.identity),
+            directory: Arc::clone(&self.directory),
+            conn,
+            verified: self.verified,
+            changed: false,
+            wrote: false,
+        }
+    }
+}
+
+/// What an attempt begins with.
+#[derive(Clone, Copy, Debug)]
+enum Start {
+    Unconnected,
+    Reading,
+    Transaction,
+}
+
+impl Ground<'_> {
+    /// The last act of a transaction: a changed directory moves on.
+    async fn finish(&mut self) -> Result<Option<Arc<Directory>>, Stop> {
+        if !self.changed {
+            return Ok(None);
+        }
+        let generation = self.directory.generation();
+        if !directory::advance(self.conn()?, generation).await? {
+            return Err(Stop::Stale);
+        }
+        Arc::<Directory>::make_mut(&mut self.directory).advance();
+        Ok(Some(Arc::clone(&self.directory)))
+    }
+}

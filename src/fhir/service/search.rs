@@ -1,0 +1,94 @@
+//! Search: what the caller may see of what matches (fhir-api §5).
+
+use std::collections::HashMap;
+
+use super::ground::{Ground, parsed};
+use super::stop::Stop;
+use super::stored::Stored;
+use super::{Peer, Service};
+use crate::fhir::authorize::{AccessFilter, Operation, admit};
+use crate::fhir::fault::Fault;
+use crate::fhir::search::{self, Handling, Hit, Query, Visible};
+use crate::r4::ResourceType;
+use crate::r4::datetime::parse_instant;
+use crate::store::fhir::{Content, directory};
+
+/// The answer to a search.
+#[derive(Debug)]
+pub struct Found {
+    pub query: Query,
+    pub total: i64,
+    pub matches: Vec<Stored>,
+    pub includes: Vec<Stored>,
+}
+
+impl Found {
+    /// The words for the parameters that were left out under lenient handling.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        (!self.query.faults.is_empty()).then(|| self.query.faults.to_string())
+    }
+}
+
+impl Service {
+    pub async fn search(
+        &self,
+        peer: &Peer,
+        kind: ResourceType,
+        pairs: &[(String, String)],
+        handling: Handling,
+    ) -> Result<Found, Fault> {
+        self.look(peer, async |ground| ground.search(kind, pairs, handling).await).await
+    }
+}
+
+impl Ground<'_> {
+    pub async fn search(
+        &mut self,
+        kind: ResourceType,
+        pairs: &[(String, String)],
+        handling: Handling,
+    ) -> Result<Found, Stop> {
+        let admitted = admit(&self.identity, Operation::Search, kind);
+        if !admitted.is_allowed() {
+            return Err(Fault::denied("search", Some(admitted.reason())).into());
+        }
+        let query = search::parse(kind, pairs, handling)
+            .map_err(|faults| Fault::bad_request(faults.to_string()))?;
+        if directory::generation(self.conn()?).await? != self.directory.generation() && !self.wrote
+        {
+            return Err(Stop::Stale);
+        }
+        let matches = visible(self.filter(Operation::Search, kind).await?);
+        let includes = pairs.iter().any(|(name, _)| name.contains("include"));
+        let mut readable = HashMap::new();
+        for kind in ResourceType::ALL.iter().filter(|_| includes) {
+            readable.insert(*kind, visible(self.filter(Operation::Read, *kind).await?));
+        }
+        let may_see = |kind| readable.get(&kind).cloned().unwrap_or(Visible::Nothing);
+        let totals = self.service.totals();
+        let page = search::run(self.conn()?, &query, totals, &matches, may_see).await?;
+        Ok(Found {
+            query,
+            total: page.total,
+            matches: page.matches.into_iter().filter_map(stored).collect(),
+            includes: page.includes.into_iter().filter_map(stored).collect(),
+        })
+    }
+}
+
+fn visible(filter: AccessFilter) -> Visible {
+    match filter {
+        AccessFilter::Nothing => Visible::Nothing,
+        AccessFilter::Keys(keys) => Visible::Keys(keys),
+        AccessFilter::KeysOrContext(keys) => Visible::KeysOrContext(keys),
+    }
+}
+
+/// What we stored always parses and says when it was updated.
+fn stored(hit: Hit) -> Option<Stored> {
+    let resource = parsed(&hit.document)?;
+    let at = parse_instant(resource.last_updated()?)?;
+    let content = hit.content.map(|(id, size)| Content { id, size });
+    Some(Stored::shown(hit.id, hit.version, at, resource, content))
+}

@@ -1,0 +1,219 @@
+//! Create and update: judged, completed, checked, stored (fhir-api §4.1, §4.4).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::ground::{Ground, parsed};
+use super::refer::{Checks, Holder, Leniency};
+use super::stop::Stop;
+use super::stored::{Stored, gone};
+use crate::fhir::authorize::{Request, access_keys, unique_keys};
+use crate::fhir::directory::{Directory, KINDS};
+use crate::fhir::fault::Fault;
+use crate::fhir::{profile, reference, search, validate};
+use crate::r4::datetime::format_instant;
+use crate::r4::{Resource, ResourceType};
+use crate::store::fhir::resource::{self as rows, Idempotency, Inserted};
+use crate::store::fhir::{Content, NewRow, Row, binary, unique};
+
+/// A resource on its way into the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Incoming {
+    pub kind: ResourceType,
+    pub resource: Resource,
+    /// Content of a Binary that was uploaded before.
+    pub content: Option<Content>,
+    pub holder: Holder,
+    pub checks: Checks,
+}
+
+impl Ground<'_> {
+    /// Everything a create asks for but the insert itself. The result has its references settled.
+    pub async fn prepare_create(&mut self, incoming: &Incoming) -> Result<Resource, Stop> {
+        let mut new = incoming.resource.clone();
+        reference::absolute_urls(&mut new, self.base_url());
+        self.require(&Request::create(incoming.kind, &new), "create").await?;
+        profile::ensure(&mut new);
+        if let Some(outcome) = validate::errors(&new) {
+            return Err(Fault::invalid(outcome).into());
+        }
+        let Incoming { holder, checks, .. } = incoming;
+        self.settle_references(&mut new, holder, Leniency::None, *checks).await?;
+        Ok(new)
+    }
+
+    /// Inserts what [`Self::prepare_create`] made.
+    pub async fn insert(
+        &mut self,
+        id: Uuid,
+        incoming: &Incoming,
+        new: Resource,
+        once: Option<&Idempotency>,
+    ) -> Result<Stored, Stop> {
+        let (row, full) = self.row(id, 1, incoming, new).await?;
+        let generation = self.directory.generation();
+        let inserted = match self.conn.as_deref_mut() {
+            Some(conn) => rows::insert(conn, generation, &row, once).await?,
+            None => {
+                let store = self.service.store();
+                store.read(async |conn| rows::insert(conn, generation, &row, once).await).await?
+            }
+        };
+        match inserted {
+            Inserted::Stored => {
+                self.note(incoming.kind, id, Some(&full));
+                Ok(Stored::shown(id, 1, row.at, full, row.content))
+            }
+            Inserted::Stale => Err(Stop::Stale),
+            Inserted::Earlier(earlier) => {
+                let row = rows::current(self.conn()?, incoming.kind, earlier).await?;
+                Stored::of(&row.ok_or_else(Fault::unknown)?)
+            }
+        }
+    }
+
+    /// The row that an update by id starts from.
+    pub async fn base(&mut self, kind: ResourceType, id: Uuid) -> Result<Row, Stop> {
+        let found = rows::current(self.conn()?, kind, id).await?;
+        let row = found.ok_or_else(Fault::update_as_create)?;
+        match row.deleted {
+            Some(deleted) => Err(gone(&row, deleted, self.base_url()).into()),
+            None => Ok(row),
+        }
+    }
+
+    /// The next version of `old`, judged against it.
+    pub async fn replace(
+        &mut self,
+        old: &Row,
+        incoming: &Incoming,
+        if_match: Option<i64>,
+    ) -> Result<Stored, Stop> {
+        let before = parsed(&old.document)
+            .ok_or_else(|| Fault::internal(format!("document of {} is broken", old.id)))?;
+        let mut new = incoming.resource.clone();
+        reference::absolute_urls(&mut new, self.base_url());
+        self.require(&Request::update(incoming.kind, &before, &new), "update").await?;
+        profile::ensure(&mut new);
+        let leniency = Leniency::of_update(&new);
+        if let Some(outcome) = validate::errors(&new).filter(|_| leniency != Leniency::All) {
+            return Err(Fault::invalid(outcome).into());
+        }
+        if let Some(expected) = if_match.filter(|expected| *expected != old.version) {
+            return Err(Fault::version_mismatch(old.id, expected, old.version).into());
+        }
+        let Incoming { holder, checks, .. } = incoming;
+        self.settle_references(&mut new, holder, leniency, *checks).await?;
+        let version = old.version + 1;
+        let (row, full) = self.row(old.id, version, incoming, new).await?;
+        let generation = self.directory.generation();
+        if rows::update(self.conn()?, generation, old.version, &row).await? {
+            self.note(incoming.kind, old.id, Some(&full));
+            return Ok(Stored::shown(old.id, version, row.at, full, row.content));
+        }
+        Err(Stop::Stale)
+    }
+
+    /// Marks as deleted what the rules allow to delete; nothing happens the second time (§4.6).
+    pub async fn mark_deleted(&mut self, row: &Row) -> Result<(), Stop> {
+        let old = parsed(&row.document)
+            .ok_or_else(|| Fault::internal(format!("document of {} is broken", row.id)))?;
+        let operation = crate::fhir::authorize::Operation::Delete;
+        self.require(&Request::of(operation, row.kind, &old), "delete").await?;
+        if row.deleted.is_some() {
+            return Ok(());
+        }
+        let generation = self.directory.generation();
+        let at = self.service.now();
+        if !rows::delete(self.conn()?, generation, (row.id, row.version), at).await? {
+            return Err(Stop::Stale);
+        }
+        self.note(row.kind, row.id, None);
+        Ok(())
+    }
+
+    /// The row, and the resource that its document shows. Takes the lock of types with unique keys.
+    async fn row(
+        &mut self,
+        id: Uuid,
+        version: i64,
+        incoming: &Incoming,
+        mut new: Resource,
+    ) -> Result<(NewRow, Resource), Stop> {
+        let kind = incoming.kind;
+        let keys = unique_keys(&new, self.base_url());
+        if !keys.is_empty() {
+            let conn = self.conn()?;
+            unique::lock(conn, kind).await?;
+            if !unique::rivals(conn, kind, id, &keys).await?.is_empty() {
+                return Err(Fault::duplicate(kind).into());
+            }
+        } else if KINDS.contains(&kind) {
+            self.conn()?;
+        }
+        let at = self.service.now();
+        new.stamp(&id.to_string(), version, &format_instant(at));
+        let content = match incoming.content {
+            Some(content) => Some(content),
+            None => self.take_content(&mut new).await?,
+        };
+        let access = access_keys(&new, self.base_url());
+        let document = serde_json::to_string(new.members())
+            .map_err(|error| Fault::internal(error.to_string()))?;
+        let row = NewRow {
+            id,
+            kind,
+            at,
+            document,
+            context: context_of(&access),
+            access,
+            keys: (!keys.is_empty()).then_some(keys),
+            terms: search::terms(&new),
+            content,
+        };
+        Ok((row, new))
+    }
+
+    /// Moves the data of a Binary document into chunks.
+    async fn take_content(&mut self, new: &mut Resource) -> Result<Option<Content>, Stop> {
+        if new.resource_type() != Some(ResourceType::Binary) {
+            return Ok(None);
+        }
+        let Some(Value::String(data)) = new.members_mut().shift_remove("data") else {
+            return Ok(None);
+        };
+        let compact: String = data.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+        let bytes = STANDARD
+            .decode(compact)
+            .map_err(|error| Fault::unparsable(format!("Binary.data: {error}")))?;
+        let id = Uuid::new_v4();
+        let conn = self.conn()?;
+        binary::begin(conn, id).await?;
+        for (number, chunk) in (0..).zip(bytes.chunks(binary::CHUNK)) {
+            binary::append(conn, id, number, chunk).await?;
+        }
+        Ok(Some(Content { id, size: i64::try_from(bytes.len()).unwrap_or(i64::MAX) }))
+    }
+
+    /// Keeps the directory of this transaction in step with what it writes.
+    fn note(&mut self, kind: ResourceType, id: Uuid, new: Option<&Resource>) {
+        self.wrote = true;
+        if !KINDS.contains(&kind) {
+            return;
+        }
+        self.changed = true;
+        let directory = std::sync::Arc::<Directory>::make_mut(&mut self.directory);
+        match new {
+            Some(resource) => directory.put(id, resource),
+            None => directory.remove(id),
+        }
+    }
+}
+
+/// The resource that a Binary takes its visibility from.
+fn context_of(access: &[String]) -> Option<Uuid> {
+    let reference = access.iter().find_map(|key| key.strip_prefix("CONTEXT:"))?;
+    Uuid::parse_str(reference.split('/').nth(1)?).ok()
+}

@@ -1,0 +1,28 @@
+//! What the mailbox must be told; `config` builds it from the file.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use crate::net::tls;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Address that clients use, without a slash at its end; every absolute URL starts with it.
+    pub base_url: String,
+    pub listen: SocketAddr,
+    /// Identifier of the own organisation.
+    pub organization: String,
+    pub tls: tls::Settings,
+    /// Proxies whose `X-ClientCert` header is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// A Bundle in JSON or XML that is posted at every start where it, or anything the
+    /// environment puts into it, has changed.
+    pub initial_bundle: Option<PathBuf>,
+    /// The file of our own client certificate, whose thumbprint the initial Bundle may ask for.
+    pub client_certificate: Option<PathBuf>,
+    /// Entries on a page of a search or history if the client does not say.
+    pub page_count: usize,
+    /// Largest request body that is taken as a resource; raw Binary content has no limit.
+    pub max_body_size: usize,
+}

@@ -1,0 +1,144 @@
+//! Starts the mailbox: store, initial data, listener.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{App, HttpServer, middleware};
+
+use crate::auth::Roles;
+use crate::fhir::rest::Sockets;
+use crate::fhir::service::Service;
+use crate::fhir::settings::Settings;
+use crate::fhir::subscribe::{Feed, Mailbox};
+use crate::fhir::{initial, rest};
+use crate::kernel::{Clock, Shutdown};
+use crate::net::http::Client;
+use crate::net::{pem, tls};
+use crate::store::notify::Hub;
+use crate::store::{self, Store};
+
+/// How often old events and content without an owner are removed.
+const SWEEP: Duration = Duration::from_secs(3600);
+/// How long requests that were accepted may take when the end has begun.
+const PATIENCE: u64 = 25;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Initial(#[from] initial::Error),
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    #[error(transparent)]
+    Certificate(#[from] pem::Error),
+    #[error("cannot listen on {address} (fhir.listen): {cause}; choose another address or stop the process that has it")]
+    Listen { address: std::net::SocketAddr, cause: std::io::Error },
+}
+
+/// A mailbox at work. It ends when the shutdown it was started with begins.
+pub struct Running {
+    pub service: Arc<Service>,
+}
+
+/// Loads the initial data, then listens. The work itself runs on tasks of `shutdown`.
+pub async fn start(
+    settings: Settings,
+    roles: Roles,
+    store: Store,
+    remote: Client,
+    clock: Clock,
+    shutdown: &Shutdown,
+) -> Result<Running, Error> {
+    let service = Arc::new(Service::open(settings, roles, store, remote, clock.clone()).await?);
+    let thumbprint = match &service.settings().client_certificate {
+        Some(path) => thumbprint(path)?,
+        None => None,
+    };
+    initial::load(&service, thumbprint.as_deref()).await?;
+    let sockets = Sockets { feed: feed(&service, clock, shutdown).await?, shutdown: shutdown.clone() };
+    listen(&service, sockets, shutdown)?;
+    keep_house(&service, shutdown);
+    Ok(Running { service })
+}
+
+/// The thumbprint of the first certificate in a file.
+fn thumbprint(path: &Path) -> Result<Option<String>, Error> {
+    let chain = pem::certificates_of_file(path)?;
+    let leaf = chain.first().and_then(|leaf| tls::PeerCertificate::try_from(&**leaf).ok());
+    Ok(leaf.map(|leaf| leaf.thumbprint_hex().to_owned()))
+}
+
+/// Delivers events from now on; sockets are opened later.
+async fn feed(
+    service: &Arc<Service>,
+    clock: Clock,
+    shutdown: &Shutdown,
+) -> Result<Arc<Feed>, Error> {
+    let mailbox: Arc<dyn Mailbox> = Arc::clone(service) as _;
+    let feed = Feed::open(service.store().clone(), mailbox, clock).await?;
+    let (running, begun) = (Arc::clone(&feed), shutdown.clone());
+    let hub = Hub::start(service.store());
+    shutdown.spawn(async move { running.run(&hub, &begun).await });
+    Ok(feed)
+}
+
+fn listen(service: &Arc<Service>, sockets: Sockets, shutdown: &Shutdown) -> Result<(), Error> {
+    let settings = service.settings();
+    let address = settings.listen;
+    let broken = |cause| Error::Listen { address, cause };
+    let acceptor = tls::Acceptor::new(settings.tls.clone())?;
+    let shared = Arc::clone(service);
+    let server = HttpServer::new(move || {
+        let (service, sockets) = (Arc::clone(&shared), sockets.clone());
+        App::new()
+            .wrap(middleware::Compress::default())
+            .configure(move |config| rest::configure(&service, sockets, config))
+    })
+    .on_connect(tls::remember_peer)
+    .tls_handshake_timeout(tls::HANDSHAKE_TIMEOUT)
+    .shutdown_timeout(PATIENCE)
+    .disable_signals()
+    .bind_openssl(address, acceptor.builder()?)
+    .map_err(broken)?
+    .run();
+    tracing::info!(%address, base = settings.base_url, "the mailbox listens");
+    let handle = server.handle();
+    let watch = acceptor.watch();
+    let begun = shutdown.clone();
+    shutdown.spawn(async move {
+        begun.begun().await;
+        watch.abort();
+        handle.stop(true).await;
+    });
+    shutdown.spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the mailbox stopped listening");
+        }
+    });
+    Ok(())
+}
+
+/// Hints to other nodes, and the removal of what is past its time.
+fn keep_house(service: &Arc<Service>, shutdown: &Shutdown) {
+    let (announcer, begun) = (Arc::clone(service), shutdown.clone());
+    shutdown.spawn(async move {
+        tokio::select! {
+            () = announcer.announce() => {}
+            () = begun.begun() => {}
+        }
+    });
+    let (sweeper, begun) = (Arc::clone(service), shutdown.clone());
+    shutdown.spawn(async move {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(SWEEP) => {}
+                () = begun.begun() => return,
+            }
+            if let Err(error) = sweeper.sweep().await {
+                tracing::warn!(%error, "old events are removed later");
+            }
+        }
+    });
+}

@@ -1,0 +1,141 @@
+//! What a search asks for, as data: evaluated in SQL here, in memory by `fhir::subscribe`.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::r4::ResourceType;
+
+/// What a resource is found by; stored in its row (`tokens`, `terms`).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct IndexTerms {
+    /// Terms that are compared as a whole.
+    pub tokens: Vec<String>,
+    /// For each parameter its values in the order of the document: texts, or for a date the first
+    /// and the last microsecond it covers.
+    pub values: Map<String, Value>,
+}
+
+/// A condition on one current resource. Parameter names are those of the registry, never a client's.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    All(Vec<Condition>),
+    Any(Vec<Condition>),
+    /// Has at least one of these tokens.
+    Token(Vec<String>),
+    /// At least one value of the parameter passes the test.
+    Value(&'static str, Test),
+    Moment(Moment),
+    Id(Uuid),
+    Target(Target),
+    /// Met by no resource.
+    Nothing,
+}
+
+impl Condition {
+    /// The targets that must be looked up before the condition is SQL.
+    pub(super) fn targets(&self) -> Vec<&Target> {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::targets).collect(),
+            Self::Target(target) => vec![target],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The same with the tokens that each target came to, in the order of [`Self::targets`].
+    pub(super) fn settled(&self, found: &mut impl Iterator<Item = Vec<String>>) -> Self {
+        match self {
+            Self::All(parts) => Self::All(parts.iter().map(|part| part.settled(found)).collect()),
+            Self::Any(parts) => Self::Any(parts.iter().map(|part| part.settled(found)).collect()),
+            Self::Target(_) => Self::Token(found.next().unwrap_or_default()),
+            other => other.clone(),
+        }
+    }
+}
+
+/// A test of one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Test {
+    Equals(String),
+    StartsWith(String),
+    Contains(String),
+    /// What follows the first pipe: the code of a token, whatever its system.
+    Code(String),
+    Not(Box<Test>),
+}
+
+/// Compares a point in time, in microseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    pub field: Field,
+    pub edge: Edge,
+    pub compare: Compare,
+    pub at: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    LastUpdated,
+    Date(&'static str),
+}
+
+/// Which end of the time that a date covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    First,
+    Last,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// The resource has a token `<prefix><Type>/<id>` of a current resource that has one of `tokens`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub prefix: String,
+    pub kinds: Vec<ResourceType>,
+    pub tokens: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortKey {
+    Id,
+    LastUpdated,
+    Date(&'static str),
+    /// The first value of the parameter.
+    Value(&'static str),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    pub key: SortKey,
+    pub descending: bool,
+}
+
+/// Which rows the caller may see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Visible {
+    /// For the server's own questions: uniqueness, references, conditional writes.
+    Everything,
+    Nothing,
+    /// Rows whose `access` shares a key with these.
+    Keys(Vec<String>),
+    /// As `Keys`, and rows whose security context is a current row that `Keys` would show.
+    KeysOrContext(Vec<String>),
+}
+
+/// One page of one search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selection {
+    pub kind: ResourceType,
+    pub condition: Condition,
+    pub visible: Visible,
+    /// Empty: by last update, then id.
+    pub order: Vec<Order>,
+    pub limit: i64,
+    pub offset: i64,
+}

@@ -1,0 +1,18 @@
+//! Search over current resources: typed conditions in, exact total and one page out.
+//!
+//! Nothing of a client's text becomes SQL: `sql` writes fixed fragments and bind parameters.
+//! `spec/fhir-api.md` §5; what parameters mean is `fhir::search`'s business.
+
+mod condition;
+mod run;
+mod sql;
+#[cfg(test)]
+pub(crate) mod testing;
+mod totals;
+
+pub use condition::{
+    Compare, Condition, Edge, Field, IndexTerms, Moment, Order, Selection, SortKey, Target, Test,
+    Visible,
+};
+pub use run::{Found, Hit, all, by_references, by_tokens, find_ids, run, tokens_of};
+pub use totals::Totals;

@@ -1,0 +1,66 @@
+//! Who else among the current resources of a type carries one of these keys.
+
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Integer, SmallInt, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::r4::ResourceType;
+use crate::store::Error;
+
+#[derive(QueryableByName)]
+struct Keys {
+    #[diesel(sql_type = Array<Text>)]
+    keys: Vec<String>,
+}
+
+/// Lets one transaction at a time write resources of this type that have keys.
+pub async fn lock(conn: &mut AsyncPgConnection, kind: ResourceType) -> Result<(), Error> {
+    diesel::sql_query("SELECT pg_advisory_xact_lock(1146307654, $1)")
+        .bind::<Integer, _>(i32::from(kind.code()))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The keys of current resources, other than `own`, that share at least one of `keys`.
+pub async fn rivals(
+    conn: &mut AsyncPgConnection,
+    kind: ResourceType,
+    own: Uuid,
+    keys: &[String],
+) -> Result<Vec<Vec<String>>, Error> {
+    let found: Vec<Keys> = diesel::sql_query(
+        "SELECT keys FROM resource WHERE keys IS NOT NULL AND deleted IS NULL \
+         AND keys && $1 AND type = $2 AND id <> $3",
+    )
+    .bind::<Array<Text>, _>(keys)
+    .bind::<SmallInt, _>(kind.code())
+    .bind::<diesel::sql_types::Uuid, _>(own)
+    .load(conn)
+    .await?;
+    Ok(found.into_iter().map(|row| row.keys).collect())
+}
+
+#[derive(QueryableByName)]
+struct Holder {
+    #[diesel(sql_type = diesel::sql_types::Uuid)]
+    id: Uuid,
+}
+
+/// The current resources of a type that carry this key.
+pub async fn holders(
+    conn: &mut AsyncPgConnection,
+    kind: ResourceType,
+    key: &str,
+) -> Result<Vec<Uuid>, Error> {
+    let found: Vec<Holder> = diesel::sql_query(
+        "SELECT id FROM resource WHERE keys IS NOT NULL AND deleted IS NULL \
+         AND keys @> ARRAY[$1] AND type = $2",
+    )
+    .bind::<Text, _>(key)
+    .bind::<SmallInt, _>(kind.code())
+    .load(conn)
+    .await?;
+    Ok(found.into_iter().map(|holder| holder.id).collect())
+}
