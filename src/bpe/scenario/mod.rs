@@ -1,0 +1,1 @@
+//! Scenarios: executable expectations for processes (`spec/scenario.md`).
