@@ -164,3 +164,15 @@ impl From<String> for Variable {
         Self::String(value)
     }
 }
+
+impl From<Option<Variable>> for Variable {
+    fn from(value: Option<Variable>) -> Self {
+        value.unwrap_or_default()
+    }
+}
+
+impl FromIterator<Variable> for Variable {
+    fn from_iter<T: IntoIterator<Item = Variable>>(items: T) -> Self {
+        Self::List(items.into_iter().collect())
+    }
+}

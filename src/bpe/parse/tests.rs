@@ -1,0 +1,43 @@
+//! Problems of a file are found at once and say where they are.
+
+use super::*;
+
+fn model(body: &str) -> String {
+    format!(
+        r#"<definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL"
+ xmlns:camunda="http://camunda.org/schema/1.0/bpmn">
+<process id="p" isExecutable="true">
+{body}
+</process></definitions>"#
+    )
+}
+
+#[test]
+fn every_problem_is_reported_with_its_place_and_element() {
+    let source = model(
+        "<startEvent id=\"s\"/>\n<serviceTask id=\"a\"/>\n\
+         <sequenceFlow id=\"f\" sourceRef=\"s\" targetRef=\"gone\"/>\n<startEvent id=\"s\"/>",
+    );
+    let problems = parse(&source).unwrap_err();
+    let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), 4, "{texts:#?}");
+    assert!(texts[0].starts_with("3:1: process 'p': has multiple"));
+    assert!(texts[1].starts_with("5:1: serviceTask 'a': has no implementation"));
+    assert!(texts[2].starts_with("6:1: sequenceFlow 'f': targetRef 'gone'"));
+    assert!(texts[3].starts_with("7:1: startEvent 's': id 's' is already used in line 4"));
+}
+
+#[test]
+fn what_has_no_effect_is_a_warning() {
+    let source = model("<startEvent id=\"s\" camunda:colour=\"red\"/>");
+    let parsed = parse(&source).unwrap();
+    assert_eq!(parsed.warnings.len(), 1);
+    assert!(parsed.warnings[0].to_string().contains("camunda:colour has no effect"));
+}
+
+#[test]
+fn broken_xml_and_foreign_files_are_refused() {
+    for source in ["", "<a", "<html/>", "<!DOCTYPE a><a/>"] {
+        assert!(parse(source).is_err(), "{source}");
+    }
+}
