@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::state::{FrameId, WaitId};
+use super::timer::Every;
 use crate::bpe::model::{NodeIx, Variable};
 
 /// Rows to write with the state, in one transaction.
@@ -16,12 +17,27 @@ pub struct Change {
     pub history: Vec<Event>,
 }
 
-/// Created or altered rows by id, and ids of deleted ones. A row that was created and deleted
-/// in between appears in neither.
+/// Created or altered rows, and ids of deleted ones, which need not have been stored yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delta<T> {
     pub put: Vec<T>,
     pub delete: Vec<WaitId>,
+}
+
+impl<T> Delta<T> {
+    pub(super) fn put(&mut self, row: T, id: impl Fn(&T) -> WaitId) {
+        let known = self.put.iter().position(|known| id(known) == id(&row));
+        match known {
+            Some(at) => self.put[at] = row,
+            None => self.put.push(row),
+        }
+    }
+
+    /// Deleting what the store never saw does no harm there.
+    pub(super) fn delete(&mut self, gone: WaitId, id: impl Fn(&T) -> WaitId) {
+        self.put.retain(|row| id(row) != gone);
+        self.delete.push(gone);
+    }
 }
 
 impl<T> Default for Delta<T> {
@@ -45,6 +61,8 @@ pub struct Subscription {
     pub activity: String,
     /// The frame that owns the subscription.
     pub frame: FrameId,
+    /// The frame is the scope in which the reaction runs, not a node in it.
+    pub scope: bool,
     /// The local variable `correlationKey` of that frame, kept up to date.
     pub correlation_key: Option<String>,
 }
@@ -74,6 +92,19 @@ pub struct Job {
     pub exclusive: bool,
     /// Present when the retries are used up: somebody must look at it.
     pub incident: Option<String>,
+    /// A timer that comes again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<Repeat>,
+}
+
+/// The rest of a timer's series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Repeat {
+    /// How often it still fires, this time included; nothing: for ever.
+    pub left: Option<u32>,
+    pub every: Every,
+    /// Where the series began.
+    pub anchor: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

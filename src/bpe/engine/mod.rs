@@ -6,23 +6,46 @@
 //! by [`Trigger::Answer`]. What the interpreter still had to do is part of the [`State`], so a
 //! state in the middle of a segment can be stored and resumed.
 //!
+//! An instance is a tree of frames, one for each entry of a node. What happens to them is a
+//! stack of small operations; a frame that is cancelled takes its remaining operations with it.
+//!
 //! A step that fails returns a [`Failure`] and no state: the caller keeps the one it had.
 
+mod agenda;
+mod call;
+mod cancel;
 mod change;
+mod compensate;
+mod conditions;
+mod deliver;
+mod enter;
+mod gateway;
+mod job;
+mod leave;
+mod machine;
+mod modify;
+mod multi;
+mod propagate;
 mod request;
 mod state;
+mod subscribe;
+mod task;
+mod timer;
 mod trigger;
+mod variables;
 
 pub use change::{
-    Change, Delta, Event, EventKind, Job, JobKind, Subscription, SubscriptionKind, UserTask,
+    Change, Delta, Event, EventKind, Job, JobKind, Repeat, Subscription, SubscriptionKind, UserTask,
 };
 pub use request::{Ask, Call, CallKind, ChildStart, Request};
-pub use state::{FrameId, InstanceId, State, WaitId};
+pub use state::{FrameId, InstanceId, State, WaitId, Waiting};
+pub use timer::{Every, Schedule};
 pub use trigger::{Answer, Child, Instruction, Outcome, Setting, Start, TaskPatch, Trigger};
 
 use jiff::Timestamp;
 
-use crate::bpe::model::{Graph, Variables};
+use crate::bpe::expression::{EvaluationError, Expression, Scope};
+use crate::bpe::model::{Conditional, Graph, Timer, Variable, Variables};
 
 /// What one trigger led to.
 #[derive(Clone, Debug)]
@@ -47,12 +70,6 @@ pub enum Next {
 #[derive(Clone, Debug, PartialEq)]
 pub enum End {
     Completed {
-        variables: Variables,
-    },
-    /// A BPMN error left a called instance.
-    Error {
-        code: String,
-        message: Option<String>,
         variables: Variables,
     },
     Canceled {
@@ -83,10 +100,50 @@ pub fn step(
     trigger: Trigger,
     now: Timestamp,
 ) -> Result<Step, Failure> {
-    let _ = (graph, state, trigger, now);
-    Err(Failure {
-        activity: String::new(),
-        kind: String::new(),
-        message: String::new(),
-    })
+    machine::Machine::new(graph, state, now).run(trigger)
+}
+
+/// When the start timer of a definition is due, for the first time and how often.
+///
+/// # Errors
+/// When the timer needs variables, which nothing has yet, or is no date, duration or cycle.
+pub fn start_schedule(timer: &Timer, now: Timestamp) -> Result<Schedule, EvaluationError> {
+    let value = timer
+        .value
+        .evaluate(&mut variables::Given(Variables::new()))?;
+    timer::schedule(timer.form, &value, now).map_err(EvaluationError::Invalid)
+}
+
+/// Whether a conditional start event would start with these variables.
+///
+/// # Errors
+/// When the condition cannot be evaluated; an unknown variable merely counts as no.
+pub fn start_condition(
+    conditional: &Conditional,
+    variables: Variables,
+) -> Result<bool, EvaluationError> {
+    match conditional
+        .condition
+        .holds(&mut variables::Given(variables))
+    {
+        Err(EvaluationError::UnknownVariable(_)) => Ok(false),
+        other => other,
+    }
+}
+
+/// The constant part of a definition's names, such as start signals.
+///
+/// # Errors
+/// When the expression needs variables of an instance.
+pub fn constant(expression: &Expression) -> Result<String, EvaluationError> {
+    let mut nothing = variables::Given(Variables::new());
+    expression.text(&mut nothing as &mut dyn Scope)
+}
+
+/// Reads a value that people or partners gave as a point in time.
+///
+/// # Errors
+/// Says what is wrong with the text.
+pub fn timestamp(value: &Variable) -> Result<Timestamp, String> {
+    timer::date(value)
 }

@@ -33,8 +33,15 @@ pub enum Ask {
         variables: Variables,
         business_key: Option<String>,
     },
-    /// Hand an escalation to the instance that called this one.
+    /// Hand an escalation to the instance that called this one, by [`super::Trigger::Child`].
     Escalate { code: String, variables: Variables },
+    /// Hand an error that nobody catches here to the instance that called this one. If that
+    /// catches it, it cancels this instance; otherwise the answer lets the path end here.
+    Error {
+        code: String,
+        message: Option<String>,
+        variables: Variables,
+    },
 }
 
 /// Plugin code to run.

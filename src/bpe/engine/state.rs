@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::agenda::Op;
 use super::change::{Job, Subscription, UserTask};
+use crate::bpe::model::{FlowIx, NodeIx, Variable, Variables};
+
+/// The layout of the serialised form.
+const FORMAT: u16 = 1;
 
 /// An instance of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -25,12 +30,305 @@ pub struct WaitId(pub u64);
 /// Everything about a running instance. Serialises to JSON with a format number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
-    pub(crate) format: u16,
+    format: u16,
     pub instance: InstanceId,
     pub business_key: Option<String>,
     pub suspended: bool,
-    pub(crate) next: u64,
-    pub(crate) subscriptions: BTreeMap<WaitId, Subscription>,
-    pub(crate) jobs: BTreeMap<WaitId, Job>,
-    pub(crate) tasks: BTreeMap<WaitId, UserTask>,
+    /// A BPMN error that nobody catches fails the step instead of ending its path.
+    pub strict_errors: bool,
+    /// A call activity waits for the end of this instance.
+    pub(super) called: bool,
+    pub(super) next: u64,
+    pub(super) frames: BTreeMap<FrameId, Frame>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) subscriptions: BTreeMap<WaitId, Subscription>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) jobs: BTreeMap<WaitId, Job>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) tasks: BTreeMap<WaitId, UserTask>,
+    /// What is still to be done in the current segment, the next thing last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) agenda: Vec<Op>,
+    /// Variables written since conditions were looked at last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) written: Vec<Written>,
+}
+
+/// A change that conditional events may react to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Written {
+    pub scope: FrameId,
+    pub name: String,
+    pub how: How,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum How {
+    Create,
+    Update,
+    Delete,
+}
+
+/// One entry of a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Frame {
+    pub parent: FrameId,
+    pub node: NodeIx,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub role: Role,
+    pub phase: Phase,
+    /// The flow on which the token came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<FlowIx>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Waiting>,
+    #[serde(default, skip_serializing_if = "Variables::is_empty")]
+    pub variables: Variables,
+    /// Loop counter and element: beside the inner instance, not in it.
+    #[serde(default, skip_serializing_if = "Variables::is_empty")]
+    pub loop_variables: Variables,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<Counters>,
+    /// Flows that the end of this node takes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub out: Vec<FlowIx>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<Record>,
+    /// The compensation throw that waits for the end of this frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensates: Option<FrameId>,
+    /// A catch event whose event has already happened.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub triggered: bool,
+    /// Frames directly below.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub children: u32,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Role {
+    #[default]
+    Node,
+    /// Body of a multi-instance.
+    Body,
+    /// One instance of a multi-instance.
+    Inner,
+    /// A finished sub-process whose records are being compensated.
+    Revived,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Phase {
+    /// On the way to the node.
+    Moving,
+    AsyncBefore,
+    /// The node is done; the flow, if any, is taken by a job.
+    AsyncAfter,
+    Active,
+    /// At a gateway that waits for other tokens.
+    Joined,
+    Leaving,
+    Canceling,
+}
+
+/// What an active frame waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Waiting {
+    /// An event: a catch event, an event-based gateway, a receive task with a message.
+    Event,
+    UserTask,
+    /// An explicit [`super::Trigger::Continue`].
+    Continue,
+    /// The end of a called instance.
+    Child,
+    /// So many compensation handlers.
+    Handlers(u32),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Counters {
+    pub total: u32,
+    pub completed: u32,
+    /// The collection as it was at entry, for loops that run one after another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<Variable>,
+}
+
+/// Something that was completed and can be compensated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub node: NodeIx,
+    pub what: Undo,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Undo {
+    Handler(NodeIx),
+    /// A sub-process with its variables as they were.
+    Scope {
+        variables: Variables,
+        records: Vec<Record>,
+    },
+}
+
+impl Frame {
+    pub(super) fn moving(parent: FrameId, node: NodeIx) -> Self {
+        Self {
+            parent,
+            node,
+            role: Role::Node,
+            phase: Phase::Moving,
+            via: None,
+            waits: None,
+            variables: Variables::new(),
+            loop_variables: Variables::new(),
+            counters: None,
+            out: Vec::new(),
+            records: Vec::new(),
+            compensates: None,
+            triggered: false,
+            children: 0,
+        }
+    }
+
+    /// On the way to a node or away from it: no activity instance yet, or no longer.
+    pub(super) fn in_transit(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Moving | Phase::AsyncBefore | Phase::AsyncAfter
+        )
+    }
+}
+
+impl State {
+    /// The frame of the process itself.
+    pub const ROOT: FrameId = FrameId(0);
+
+    /// An instance that has not started; [`super::Trigger::Start`] comes first.
+    #[must_use]
+    pub fn new(instance: InstanceId) -> Self {
+        Self {
+            format: FORMAT,
+            instance,
+            business_key: None,
+            suspended: false,
+            strict_errors: false,
+            called: false,
+            next: 1,
+            frames: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            agenda: Vec::new(),
+            written: Vec::new(),
+        }
+    }
+
+    pub fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
+        self.subscriptions.values()
+    }
+
+    /// Timers and asynchronous continuations.
+    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values()
+    }
+
+    pub fn tasks(&self) -> impl Iterator<Item = &UserTask> {
+        self.tasks.values()
+    }
+
+    /// Every frame that waits for something outside, oldest first.
+    pub fn waiting(&self) -> impl Iterator<Item = (FrameId, NodeIx, Waiting)> {
+        self.frames
+            .iter()
+            .filter_map(|(id, frame)| frame.waits.map(|waits| (*id, frame.node, waits)))
+    }
+
+    /// Every entered node that has not ended, oldest first, the process included.
+    pub fn active(&self) -> impl Iterator<Item = (FrameId, NodeIx)> {
+        let entered = self.frames.iter().filter(|(_, frame)| !frame.in_transit());
+        entered.map(|(id, frame)| (*id, frame.node))
+    }
+
+    /// The frame around a frame; the process has none.
+    #[must_use]
+    pub fn parent(&self, frame: FrameId) -> Option<FrameId> {
+        (frame != Self::ROOT)
+            .then(|| self.frames.get(&frame).map(|found| found.parent))
+            .flatten()
+    }
+
+    /// The scope in which the reaction to a subscription runs.
+    #[must_use]
+    pub fn receiving_scope(&self, subscription: WaitId) -> Option<FrameId> {
+        let found = self.subscriptions.get(&subscription)?;
+        let owner = self.frames.get(&found.frame)?;
+        Some(if found.scope {
+            found.frame
+        } else {
+            owner.parent
+        })
+    }
+
+    /// Whether code said it would wait here, or a receive task without message does.
+    #[must_use]
+    pub fn is_waiting(&self, frame: FrameId) -> bool {
+        self.frames
+            .get(&frame)
+            .is_some_and(|found| found.waits == Some(Waiting::Continue))
+    }
+
+    /// A variable as seen from a frame.
+    #[must_use]
+    pub fn variable(&self, frame: FrameId, name: &str) -> Option<&Variable> {
+        let mut at = frame;
+        loop {
+            let found = self.frames.get(&at)?;
+            let local = found
+                .variables
+                .get(name)
+                .or_else(|| found.loop_variables.get(name));
+            if local.is_some() || at == Self::ROOT {
+                return local;
+            }
+            at = found.parent;
+        }
+    }
+
+    /// All variables as seen from a frame.
+    #[must_use]
+    pub fn visible(&self, frame: FrameId) -> Variables {
+        let mut all = match self.parent(frame) {
+            Some(parent) => self.visible(parent),
+            None => Variables::new(),
+        };
+        all.extend(self.local(frame));
+        all
+    }
+
+    /// The variables of the frame itself.
+    #[must_use]
+    pub fn local(&self, frame: FrameId) -> Variables {
+        let Some(found) = self.frames.get(&frame) else {
+            return Variables::new();
+        };
+        let mut all = found.loop_variables.clone();
+        all.extend(found.variables.clone());
+        all
+    }
+
+    /// The variables of the frame that take part in correlation: those beside it do not.
+    #[must_use]
+    pub fn correlation_variable(&self, frame: FrameId, name: &str) -> Option<&Variable> {
+        self.frames.get(&frame)?.variables.get(name)
+    }
 }

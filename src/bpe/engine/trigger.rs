@@ -139,7 +139,15 @@ pub struct TaskPatch {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Child {
     Ended(End),
-    Escalated { code: String, variables: Variables },
+    Escalated {
+        code: String,
+        variables: Variables,
+    },
+    Threw {
+        code: String,
+        message: Option<String>,
+        variables: Variables,
+    },
 }
 
 /// One change of tokens by hand.

@@ -19,7 +19,10 @@ enum Number {
 }
 
 impl Number {
-    #[expect(clippy::cast_precision_loss, reason = "the language widens integers to doubles")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the language widens integers to doubles"
+    )]
     fn double(self) -> f64 {
         match self {
             Self::Long(value) => value as f64,
@@ -33,9 +36,10 @@ fn native_number(value: &Variable) -> Option<Number> {
         Variable::Integer(value) => Some(Number::Long(i64::from(*value))),
         Variable::Long(value) => Some(Number::Long(*value)),
         Variable::Double(value) => Some(Number::Double(*value)),
-        Variable::Json(Value::Number(number)) => {
-            number.as_i64().map(Number::Long).or_else(|| number.as_f64().map(Number::Double))
-        }
+        Variable::Json(Value::Number(number)) => number
+            .as_i64()
+            .map(Number::Long)
+            .or_else(|| number.as_f64().map(Number::Double)),
         _ => None,
     }
 }

@@ -11,12 +11,16 @@ type Value = Result<Variable, EvaluationError>;
 pub(super) fn evaluate(node: &Node, scope: &mut dyn Scope) -> Value {
     match node {
         Node::Value(value) => Ok(value.clone()),
-        Node::Name(name) => {
-            scope.variable(name).ok_or_else(|| EvaluationError::UnknownVariable(name.clone()))
-        }
-        Node::Not(inner) => Ok(Variable::Boolean(!coerce::to_boolean(&evaluate(inner, scope)?)?)),
+        Node::Name(name) => scope
+            .variable(name)
+            .ok_or_else(|| EvaluationError::UnknownVariable(name.clone())),
+        Node::Not(inner) => Ok(Variable::Boolean(!coerce::to_boolean(&evaluate(
+            inner, scope,
+        )?)?)),
         Node::Negate(inner) => coerce::negate(&evaluate(inner, scope)?),
-        Node::Empty(inner) => Ok(Variable::Boolean(coerce::is_empty(&evaluate(inner, scope)?))),
+        Node::Empty(inner) => Ok(Variable::Boolean(coerce::is_empty(&evaluate(
+            inner, scope,
+        )?))),
         Node::Binary(symbol, left, right) => binary(symbol, left, right, scope),
         Node::Choice(condition, yes, no) => {
             if coerce::to_boolean(&evaluate(condition, scope)?)? {

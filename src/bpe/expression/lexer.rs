@@ -89,7 +89,9 @@ impl<'a> Lexer<'a> {
 
     fn number(&mut self) -> Result<Token, String> {
         let rest = &self.source[self.at..];
-        let mut length = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let mut length = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(rest.len());
         let mut float = false;
         let fraction = &rest[length..];
         if fraction.starts_with('.') && fraction[1..].starts_with(|c: char| c.is_ascii_digit()) {

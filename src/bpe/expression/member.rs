@@ -35,21 +35,29 @@ const EXECUTION: [(&str, usize); 17] = [
 ];
 
 /// Finds unknown methods of `execution` when the model is deployed.
-pub(super) fn check(target: &Node, name: &str, arguments: usize) -> std::result::Result<(), String> {
+pub(super) fn check(
+    target: &Node,
+    name: &str,
+    arguments: usize,
+) -> std::result::Result<(), String> {
     if !matches!(target, Node::Name(root) if root == "execution") {
         return Ok(());
     }
     match EXECUTION.into_iter().find(|(method, _)| *method == name) {
         Some((_, count)) if count == arguments => Ok(()),
-        Some((_, count)) => {
-            Err(format!("execution.{name} takes {count} arguments, not {arguments}"))
-        }
+        Some((_, count)) => Err(format!(
+            "execution.{name} takes {count} arguments, not {arguments}"
+        )),
         None => Err(format!("execution has no method '{name}'")),
     }
 }
 
 pub(super) fn execution(name: &str, mut arguments: Vec<Variable>, scope: &mut dyn Scope) -> Result {
-    let value = if arguments.len() > 1 { arguments.pop() } else { None };
+    let value = if arguments.len() > 1 {
+        arguments.pop()
+    } else {
+        None
+    };
     let variable = arguments.first().map(coerce::to_text).unwrap_or_default();
     Ok(match name {
         "getVariable" => scope.variable(&variable).unwrap_or_default(),
@@ -57,7 +65,11 @@ pub(super) fn execution(name: &str, mut arguments: Vec<Variable>, scope: &mut dy
         "hasVariable" => Variable::Boolean(scope.variable(&variable).is_some()),
         "hasVariableLocal" => Variable::Boolean(scope.local_variable(&variable).is_some()),
         "setVariable" | "setVariableLocal" => {
-            scope.set(&variable, Some(value.unwrap_or_default()), name.ends_with("Local"));
+            scope.set(
+                &variable,
+                Some(value.unwrap_or_default()),
+                name.ends_with("Local"),
+            );
             Variable::Null
         }
         "removeVariable" | "removeVariableLocal" => {
@@ -110,11 +122,23 @@ pub(super) fn property(target: &Variable, name: &str) -> Result {
         Variable::Json(Value::Object(entries)) => entries.get(name).map(from_json),
         Variable::Resource(resource) => Some(resource.get(name).map(from_json).unwrap_or_default()),
         Variable::Targets(targets) => match name {
-            "entries" => {
-                Some(targets.entries.iter().cloned().map(Variable::Target).collect())
-            }
+            "entries" => Some(
+                targets
+                    .entries
+                    .iter()
+                    .cloned()
+                    .map(Variable::Target)
+                    .collect(),
+            ),
             "empty" => Some(Variable::Boolean(targets.entries.is_empty())),
-            "firstEntry" => Some(targets.entries.first().cloned().map(Variable::Target).into()),
+            "firstEntry" => Some(
+                targets
+                    .entries
+                    .first()
+                    .cloned()
+                    .map(Variable::Target)
+                    .into(),
+            ),
             _ => None,
         },
         Variable::Target(target) => target_property(target, name),
@@ -140,12 +164,14 @@ fn target_property(target: &Target, name: &str) -> Option<Variable> {
 pub(super) fn index(target: &Variable, index: &Variable) -> Result {
     let position = || coerce::to_text(index).parse::<usize>().ok();
     match target {
-        Variable::List(items) => {
-            Ok(position().and_then(|at| items.get(at)).cloned().unwrap_or_default())
-        }
-        Variable::Json(Value::Array(items)) => {
-            Ok(position().and_then(|at| items.get(at)).map(from_json).unwrap_or_default())
-        }
+        Variable::List(items) => Ok(position()
+            .and_then(|at| items.get(at))
+            .cloned()
+            .unwrap_or_default()),
+        Variable::Json(Value::Array(items)) => Ok(position()
+            .and_then(|at| items.get(at))
+            .map(from_json)
+            .unwrap_or_default()),
         Variable::Null => Ok(Variable::Null),
         other => property(other, &coerce::to_text(index)),
     }
@@ -159,14 +185,12 @@ pub(super) fn call(target: &Variable, name: &str, arguments: &[Variable]) -> Res
         (_, "toString", []) => Ok(Variable::String(coerce::to_text(target))),
         (Variable::String(text), _, _) => text_call(text, name, arguments),
         (Variable::List(items), "size", []) => Ok(Variable::Integer(length(items.len()))),
-        (Variable::List(items), "contains", [item]) => {
-            Ok(Variable::Boolean(items.contains(item)))
-        }
+        (Variable::List(items), "contains", [item]) => Ok(Variable::Boolean(items.contains(item))),
         (Variable::List(_) | Variable::Map(_), "get", [at]) => index(target, at),
         (Variable::Map(entries), "size", []) => Ok(Variable::Integer(length(entries.len()))),
-        (Variable::Map(entries), "containsKey", [key]) => {
-            Ok(Variable::Boolean(entries.contains_key(&coerce::to_text(key))))
-        }
+        (Variable::Map(entries), "containsKey", [key]) => Ok(Variable::Boolean(
+            entries.contains_key(&coerce::to_text(key)),
+        )),
         (_, _, []) => getter(name, |name| property(target, name).ok()),
         _ => invalid(format!("{} has no method '{name}'", describe(target))),
     }
@@ -184,7 +208,11 @@ fn text_call(text: &str, name: &str, arguments: &[Variable]) -> Result {
         ("endsWith", 1) => text.ends_with(&first).into(),
         ("equalsIgnoreCase", 1) => text.eq_ignore_ascii_case(&first).into(),
         ("substring", 1 | 2) => return substring(text, arguments),
-        _ => return invalid(format!("a text has no method '{name}' with these arguments")),
+        _ => {
+            return invalid(format!(
+                "a text has no method '{name}' with these arguments"
+            ));
+        }
     })
 }
 
@@ -192,12 +220,18 @@ fn substring(text: &str, arguments: &[Variable]) -> Result {
     let count = text.chars().count();
     let bound = |at: usize| match arguments.get(at) {
         None => Some(count),
-        Some(value) => coerce::to_text(value).parse::<usize>().ok().filter(|&at| at <= count),
+        Some(value) => coerce::to_text(value)
+            .parse::<usize>()
+            .ok()
+            .filter(|&at| at <= count),
     };
     match (bound(0), bound(1)) {
-        (Some(from), Some(to)) if from <= to => {
-            Ok(text.chars().skip(from).take(to - from).collect::<String>().into())
-        }
+        (Some(from), Some(to)) if from <= to => Ok(text
+            .chars()
+            .skip(from)
+            .take(to - from)
+            .collect::<String>()
+            .into()),
         _ => invalid(format!("substring of '{text}' is out of range")),
     }
 }

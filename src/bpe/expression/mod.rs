@@ -74,7 +74,10 @@ impl Expression {
     /// # Errors
     /// When what stands between the braces is not in the language.
     pub fn compile(source: &str) -> Result<Self, SyntaxError> {
-        let fail = |message| SyntaxError { source_text: source.to_owned(), message };
+        let fail = |message| SyntaxError {
+            source_text: source.to_owned(),
+            message,
+        };
         let mut parts = split(source).map_err(fail)?;
         let form = match parts.len() {
             0 => Form::Literal,
@@ -84,13 +87,19 @@ impl Expression {
             },
             _ => Form::Mixed(parts),
         };
-        Ok(Self { source: source.to_owned(), form })
+        Ok(Self {
+            source: source.to_owned(),
+            form,
+        })
     }
 
     /// A text in which `${` has no meaning.
     #[must_use]
     pub fn literal(text: &str) -> Self {
-        Self { source: text.to_owned(), form: Form::Literal }
+        Self {
+            source: text.to_owned(),
+            form: Form::Literal,
+        }
     }
 
     /// The text as written.

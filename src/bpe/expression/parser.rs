@@ -25,7 +25,11 @@ const DEPTH: usize = 64;
 pub(super) fn parse(source: &str) -> Result<(Node, usize), String> {
     let mut lexer = Lexer::new(source);
     let token = lexer.next()?;
-    let mut parser = Parser { lexer, token, depth: 0 };
+    let mut parser = Parser {
+        lexer,
+        token,
+        depth: 0,
+    };
     let node = parser.choice()?;
     if parser.token != Token::End {
         return Err(format!("{} is not expected here", show(&parser.token)));
@@ -61,7 +65,10 @@ impl Parser<'_> {
         if self.take(symbol)? {
             return Ok(());
         }
-        Err(format!("'{symbol}' expected instead of {}", show(&self.token)))
+        Err(format!(
+            "'{symbol}' expected instead of {}",
+            show(&self.token)
+        ))
     }
 
     fn choice(&mut self) -> Result<Node, String> {

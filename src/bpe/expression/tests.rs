@@ -30,14 +30,19 @@ fn evaluate(source: &str) -> Result<Variable, EvaluationError> {
         correlation_key: Some("ck".to_owned()),
         ..Default::default()
     };
-    let targets = crate::bpe::model::Targets { entries: vec![target] };
+    let targets = crate::bpe::model::Targets {
+        entries: vec![target],
+    };
     let mut scope = Plain(Variables::from([
         ("yes".to_owned(), true.into()),
         ("five".to_owned(), 5_i32.into()),
         ("my-flag".to_owned(), true.into()),
         ("nothing".to_owned(), Variable::Null),
         ("targets".to_owned(), Variable::Targets(targets)),
-        ("list".to_owned(), Variable::List(vec!["a".into(), "b".into()])),
+        (
+            "list".to_owned(),
+            Variable::List(vec!["a".into(), "b".into()]),
+        ),
     ]));
     Expression::compile(source).unwrap().evaluate(&mut scope)
 }
@@ -52,13 +57,19 @@ fn values_keep_their_type_and_mixtures_become_text() {
         ("${7 / 2}", 3.5.into()),
         ("${'5' == 5 && 'true' == true}", true.into()),
         ("${five >= 2 and five lt 6 ? 'in' : 'out'}", "in".into()),
-        ("${execution.hasVariable('gone') && gone == 1}", false.into()),
+        (
+            "${execution.hasVariable('gone') && gone == 1}",
+            false.into(),
+        ),
         ("${execution.getVariable(\"my-flag\")}", true.into()),
         ("${execution.businessKey}", "bk".into()),
         ("${!yes || not empty list}", true.into()),
         ("${nothing == null}", true.into()),
         ("${1 + null}", 1_i64.into()),
-        ("${list[1]}${targets.entries[0].correlationKey}", "bck".into()),
+        (
+            "${list[1]}${targets.entries[0].correlationKey}",
+            "bck".into(),
+        ),
         ("${'}'.length()}", 1_i32.into()),
         ("${targets.isEmpty()}", false.into()),
         ("${'Activity'.substring(0,3)}", "Act".into()),
@@ -73,10 +84,23 @@ fn unknown_names_and_odd_values_are_errors_not_nulls() {
         evaluate("${gone}"),
         Err(EvaluationError::UnknownVariable("gone".to_owned()))
     );
-    for source in ["${'a' + 1}", "${list < 1}", "${nothing.size()}", "${five.gone}"] {
+    for source in [
+        "${'a' + 1}",
+        "${list < 1}",
+        "${nothing.size()}",
+        "${five.gone}",
+    ] {
         assert!(evaluate(source).is_err(), "{source}");
     }
-    for source in ["${", "${a b}", "${1 +}", "${f()}", "${execution.fly()}", "${'a}", "${(a}"] {
+    for source in [
+        "${",
+        "${a b}",
+        "${1 +}",
+        "${f()}",
+        "${execution.fly()}",
+        "${'a}",
+        "${(a}",
+    ] {
         assert!(Expression::compile(source).is_err(), "{source}");
     }
     let deep = format!("${{{}1{}}}", "(".repeat(10_000), ")".repeat(10_000));

@@ -7,7 +7,12 @@ use crate::bpe::model::{Event, Gateway, Graph, Kind, Node, NodeIx, Task};
 
 pub(super) fn check(graph: &Graph, reader: &mut Reader) {
     for (ix, node) in graph.iter() {
-        let mut check = Check { graph, reader, node, ix };
+        let mut check = Check {
+            graph,
+            reader,
+            node,
+            ix,
+        };
         match &node.kind {
             Kind::Process | Kind::SubProcess { .. } | Kind::EventSubProcess => check.scope(ix),
             Kind::Start { .. } => check.start(),
@@ -40,8 +45,9 @@ impl<'a> Check<'a, '_, '_> {
         let starts: Vec<_> = self.graph.starts(ix).map(|(_, event)| event).collect();
         match self.node.kind {
             Kind::Process => {
-                let plain =
-                    starts.iter().filter(|event| matches!(event, Event::None | Event::Timer(_)));
+                let plain = starts
+                    .iter()
+                    .filter(|event| matches!(event, Event::None | Event::Timer(_)));
                 if plain.count() > 1 {
                     self.error("has multiple none or timer start events; keep one");
                 }
@@ -105,15 +111,23 @@ impl<'a> Check<'a, '_, '_> {
             let code = code.unwrap_or("any error");
             self.error(format!("has several error events for '{code}'; keep one"));
         }
-        let compensation =
-            events.iter().filter(|event| matches!(event, Event::Compensation { .. })).count();
+        let compensation = events
+            .iter()
+            .filter(|event| matches!(event, Event::Compensation { .. }))
+            .count();
         if compensation > 1 {
             self.error("has several compensation events; keep one");
         }
     }
 
     fn start(&mut self) {
-        let Kind::Start { event, interrupting } = &self.node.kind else { return };
+        let Kind::Start {
+            event,
+            interrupting,
+        } = &self.node.kind
+        else {
+            return;
+        };
         if !self.node.incoming.is_empty() {
             self.error("is a start event; no sequence flow may enter it");
         }
@@ -134,7 +148,10 @@ impl<'a> Check<'a, '_, '_> {
             _ => matches!(event, Event::None),
         };
         if !allowed {
-            self.error(format!("a {} start event is not possible here", event.name()));
+            self.error(format!(
+                "a {} start event is not possible here",
+                event.name()
+            ));
         }
         if let (Event::Error(_), false, Kind::EventSubProcess) = (event, interrupting, &parent.kind)
         {
@@ -144,9 +161,9 @@ impl<'a> Check<'a, '_, '_> {
             Event::Message { name: None, .. } => {
                 self.error("needs a messageRef to a message with a name");
             }
-            Event::Message { name: Some(name), .. }
-                if !name.is_literal() && matches!(parent.kind, Kind::Process) =>
-            {
+            Event::Message {
+                name: Some(name), ..
+            } if !name.is_literal() && matches!(parent.kind, Kind::Process) => {
                 self.error("the name of a start message must be constant");
             }
             _ => {}
@@ -209,7 +226,13 @@ impl<'a> Check<'a, '_, '_> {
     }
 
     fn boundary(&mut self) {
-        let Kind::Boundary { attached, interrupting, event, handler } = &self.node.kind else {
+        let Kind::Boundary {
+            attached,
+            interrupting,
+            event,
+            handler,
+        } = &self.node.kind
+        else {
             return;
         };
         if !self.node.incoming.is_empty() {
@@ -255,8 +278,12 @@ impl<'a> Check<'a, '_, '_> {
     }
 
     fn exclusive(&mut self) {
-        let flows: Vec<_> =
-            self.node.outgoing.iter().map(|&ix| (ix, self.graph.flow(ix))).collect();
+        let flows: Vec<_> = self
+            .node
+            .outgoing
+            .iter()
+            .map(|&ix| (ix, self.graph.flow(ix)))
+            .collect();
         let id = &self.node.id;
         if flows.is_empty() {
             self.error(format!("'{id}' needs an outgoing sequence flow"));
@@ -265,7 +292,9 @@ impl<'a> Check<'a, '_, '_> {
             && flow.condition.is_some()
             && self.node.default_flow != Some(ix)
         {
-            self.error(format!("'{id}' has a single outgoing flow; it must not have a condition"));
+            self.error(format!(
+                "'{id}' has a single outgoing flow; it must not have a condition"
+            ));
         }
         let free = flows
             .iter()
@@ -320,13 +349,17 @@ impl<'a> Check<'a, '_, '_> {
             let flow = self.graph.flow(ix);
             let element = format!("sequenceFlow '{}'", flow.id);
             if self.node.default_flow == Some(ix) && flow.condition.is_some() {
-                let message = format!("'{}' is the default flow; it must not have a condition", flow.id);
+                let message = format!(
+                    "'{}' is the default flow; it must not have a condition",
+                    flow.id
+                );
                 self.reader.push(flow.position, element, message, false);
             } else if self.node.async_after.is_some() && flow.id.is_empty() {
                 let message = "leaves a node with asyncAfter and therefore needs an id".to_owned();
                 self.reader.push(flow.position, element, message, false);
             } else if self.graph.node(flow.target).parent != self.node.parent {
-                let message = "connects different scopes; a flow stays in its sub-process".to_owned();
+                let message =
+                    "connects different scopes; a flow stays in its sub-process".to_owned();
                 self.reader.push(flow.position, element, message, false);
             }
         }
@@ -377,12 +410,17 @@ impl<'a> Check<'a, '_, '_> {
             let mut seen = Vec::new();
             for event in group {
                 let name = match event {
-                    Event::Message { name: Some(name), .. } => ("message", name.source()),
+                    Event::Message {
+                        name: Some(name), ..
+                    } => ("message", name.source()),
                     Event::Signal(signal) => ("signal", signal.name.source()),
                     _ => continue,
                 };
                 if seen.contains(&name) {
-                    self.error(format!("waits twice for the {} '{}'; keep one", name.0, name.1));
+                    self.error(format!(
+                        "waits twice for the {} '{}'; keep one",
+                        name.0, name.1
+                    ));
                 }
                 seen.push(name);
             }

@@ -53,9 +53,14 @@ fn names(root: Element, kind: &'static str, reader: &mut Reader) -> HashMap<Stri
 fn signals(root: Element, reader: &mut Reader) -> HashMap<String, Expression> {
     let mut seen = Vec::new();
     for element in reader::children(root, "signal") {
-        let Some(name) = element.attribute("name") else { continue };
+        let Some(name) = element.attribute("name") else {
+            continue;
+        };
         if seen.contains(&name) {
-            reader.error(element, format!("signal name '{name}' is used twice; keep one of them"));
+            reader.error(
+                element,
+                format!("signal name '{name}' is used twice; keep one of them"),
+            );
         }
         seen.push(name);
     }
@@ -65,10 +70,18 @@ fn signals(root: Element, reader: &mut Reader) -> HashMap<String, Expression> {
 fn errors(root: Element, reader: &mut Reader) -> HashMap<String, ErrorDefinition> {
     let mut found = HashMap::new();
     for element in reader::children(root, "error") {
-        let code = element.attribute("errorCode").filter(|code| !code.is_empty());
+        let code = element
+            .attribute("errorCode")
+            .filter(|code| !code.is_empty());
         let message = reader.extension(element, "errorMessage");
         if let Some(id) = element.attribute("id") {
-            found.insert(id.to_owned(), ErrorDefinition { code: code.map(str::to_owned), message });
+            found.insert(
+                id.to_owned(),
+                ErrorDefinition {
+                    code: code.map(str::to_owned),
+                    message,
+                },
+            );
         }
     }
     found

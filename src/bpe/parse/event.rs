@@ -21,10 +21,16 @@ pub(super) fn read(element: Element, definitions: &Definitions, reader: &mut Rea
         .children()
         .filter(|child| child.tag_name().name().ends_with("EventDefinition"));
     let Some(definition) = all.next() else {
-        return Found { event: Event::None, activity: None };
+        return Found {
+            event: Event::None,
+            activity: None,
+        };
     };
     if all.next().is_some() {
-        reader.error(element, "several event definitions in one event are not supported");
+        reader.error(
+            element,
+            "several event definitions in one event are not supported",
+        );
     }
     let mut activity = None;
     let event = match definition.tag_name().name() {
@@ -52,13 +58,23 @@ pub(super) fn read(element: Element, definitions: &Definitions, reader: &mut Rea
 fn message(element: Element, definitions: &Definitions, reader: &mut Reader) -> Event {
     reader.only(
         element,
-        &["class", "delegateExpression", "expression", "resultVariable", "type", "topic"],
+        &[
+            "class",
+            "delegateExpression",
+            "expression",
+            "resultVariable",
+            "type",
+            "topic",
+        ],
     );
     let name = match element.attribute("messageRef") {
         None => None,
         Some(id) => message_name(element, id, definitions, reader),
     };
-    Event::Message { name, service: extension::service(element, reader) }
+    Event::Message {
+        name,
+        service: extension::service(element, reader),
+    }
 }
 
 /// The name of the message with this id.
@@ -71,7 +87,10 @@ pub(super) fn message_name(
     let id = id.rsplit(':').next().unwrap_or(id);
     let name = definitions.messages.get(id).cloned();
     if name.is_none() {
-        reader.error(element, format!("messageRef '{id}' names no message that has a name"));
+        reader.error(
+            element,
+            format!("messageRef '{id}' names no message that has a name"),
+        );
     }
     name
 }
@@ -83,7 +102,9 @@ fn timer(element: Element, reader: &mut Reader) -> Event {
         ("timeCycle", TimerForm::Cycle),
     ];
     for (name, form) in forms {
-        let Some(child) = reader::child(element, name) else { continue };
+        let Some(child) = reader::child(element, name) else {
+            continue;
+        };
         let text = reader::text(child);
         if text.is_empty() {
             reader.error(child, "is empty; write a date, a duration or a cycle");
@@ -92,18 +113,30 @@ fn timer(element: Element, reader: &mut Reader) -> Event {
         return Event::Timer(Timer { form, value });
     }
     reader.error(element, "needs a timeDate, a timeDuration or a timeCycle");
-    Event::Timer(Timer { form: TimerForm::Duration, value: Expression::literal("") })
+    Event::Timer(Timer {
+        form: TimerForm::Duration,
+        value: Expression::literal(""),
+    })
 }
 
 fn signal(element: Element, definitions: &Definitions, reader: &mut Reader) -> Event {
     let id = element.attribute("signalRef").unwrap_or_default();
-    let name = definitions.signals.get(id.rsplit(':').next().unwrap_or(id)).cloned();
+    let name = definitions
+        .signals
+        .get(id.rsplit(':').next().unwrap_or(id))
+        .cloned();
     if name.is_none() {
-        reader.error(element, format!("signalRef '{id}' names no signal that has a name"));
+        reader.error(
+            element,
+            format!("signalRef '{id}' names no signal that has a name"),
+        );
     }
     reader.only(element, &[]);
     let payload = extension::payload(element, "in", reader);
-    Event::Signal(SignalEvent { name: name.unwrap_or_else(|| Expression::literal("")), payload })
+    Event::Signal(SignalEvent {
+        name: name.unwrap_or_else(|| Expression::literal("")),
+        payload,
+    })
 }
 
 fn error(element: Element, definitions: &Definitions, reader: &mut Reader) -> Event {
@@ -130,23 +163,38 @@ fn escalation(element: Element, definitions: &Definitions, reader: &mut Reader) 
     let code_variable = extension_attribute(element, "escalationCodeVariable").map(str::to_owned);
     let mut code = None;
     if let Some(id) = element.attribute("escalationRef") {
-        match definitions.escalations.get(id.rsplit(':').next().unwrap_or(id)) {
+        match definitions
+            .escalations
+            .get(id.rsplit(':').next().unwrap_or(id))
+        {
             Some(found) => code.clone_from(found),
             None => reader.error(element, format!("escalationRef '{id}' names no escalation")),
         }
     }
-    Event::Escalation(EscalationEvent { code, code_variable })
+    Event::Escalation(EscalationEvent {
+        code,
+        code_variable,
+    })
 }
 
 fn conditional(element: Element, reader: &mut Reader) -> Event {
-    reader.only(element, &["variableName", "variableEvents", "variableEvent"]);
-    let text = reader::child(element, "condition").map(reader::text).unwrap_or_default();
+    reader.only(
+        element,
+        &["variableName", "variableEvents", "variableEvent"],
+    );
+    let text = reader::child(element, "condition")
+        .map(reader::text)
+        .unwrap_or_default();
     if text.is_empty() {
         reader.error(element, "needs a condition");
     }
     let events = extension_attribute(element, "variableEvents")
         .or_else(|| extension_attribute(element, "variableEvent"))
-        .map(|list| list.split(',').map(|event| event.trim().to_owned()).collect());
+        .map(|list| {
+            list.split(',')
+                .map(|event| event.trim().to_owned())
+                .collect()
+        });
     Event::Conditional(Conditional {
         condition: Condition(reader.expression(element, &text)),
         variable: extension_attribute(element, "variableName").map(str::to_owned),

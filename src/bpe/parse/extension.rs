@@ -16,7 +16,10 @@ pub(super) fn service(element: Element, reader: &mut Reader) -> Option<Service> 
     } else if let Some(bean) = either(element, "delegateExpression") {
         Code::Delegate(bean.to_owned())
     } else if let Some(text) = either(element, "expression") {
-        Code::Expression { expression: reader.expression(element, text), result: result.clone() }
+        Code::Expression {
+            expression: reader.expression(element, text),
+            result: result.clone(),
+        }
     } else if either(element, "type") == Some("external") {
         let topic = either(element, "topic").unwrap_or_default();
         Code::External(reader.expression(element, topic))
@@ -24,10 +27,15 @@ pub(super) fn service(element: Element, reader: &mut Reader) -> Option<Service> 
         return None;
     };
     if result.is_some() && !matches!(code, Code::Expression { .. }) {
-        reader.error(element, "resultVariable works with camunda:expression only; remove it");
+        reader.error(
+            element,
+            "resultVariable works with camunda:expression only; remove it",
+        );
     }
     let fields = if reader::is_extension(element) {
-        parts(element, "field").map(|field| field_of(field, reader)).collect()
+        parts(element, "field")
+            .map(|field| field_of(field, reader))
+            .collect()
     } else {
         fields(element, reader)
     };
@@ -47,7 +55,10 @@ fn field_of(element: Element, reader: &mut Reader) -> Field {
     if name.is_empty() {
         reader.error(element, "needs a name");
     }
-    let literal = element.attribute("stringValue").map(str::to_owned).or_else(|| child("string"));
+    let literal = element
+        .attribute("stringValue")
+        .map(str::to_owned)
+        .or_else(|| child("string"));
     let value = match literal {
         Some(text) => Expression::literal(&text),
         None => {
@@ -65,7 +76,10 @@ fn field_of(element: Element, reader: &mut Reader) -> Field {
 }
 
 fn plain_text(element: Element) -> String {
-    element.children().filter_map(|child| child.text()).collect()
+    element
+        .children()
+        .filter_map(|child| child.text())
+        .collect()
 }
 
 /// Execution and task listeners of an element, in document order.
@@ -79,11 +93,21 @@ pub(super) fn listeners(element: Element, default: &str, reader: &mut Reader) ->
         };
         let event = child.attribute("event").unwrap_or(default).to_owned();
         if task && event == "timeout" {
-            reader.error(child, "task listeners on time-outs are not supported; use a timer event");
+            reader.error(
+                child,
+                "task listeners on time-outs are not supported; use a timer event",
+            );
         }
         match service(child, reader) {
-            Some(service) => found.push(Listener { event, service, task }),
-            None => reader.error(child, "needs a class, a delegateExpression or an expression"),
+            Some(service) => found.push(Listener {
+                event,
+                service,
+                task,
+            }),
+            None => reader.error(
+                child,
+                "needs a class, a delegateExpression or an expression",
+            ),
         }
     }
     found
@@ -107,11 +131,17 @@ fn mapping(element: Element, reader: &mut Reader) -> Mapping {
     if name.is_empty() {
         reader.error(element, "needs a name");
     }
-    Mapping { name, value: mapping_value(element, reader) }
+    Mapping {
+        name,
+        value: mapping_value(element, reader),
+    }
 }
 
 fn mapping_value(element: Element, reader: &mut Reader) -> MappingValue {
-    let Some(inner) = element.children().find(|child| reader::is_extension(*child)) else {
+    let Some(inner) = element
+        .children()
+        .find(|child| reader::is_extension(*child))
+    else {
         return MappingValue::Expression(reader.expression(element, &reader::text(element)));
     };
     match inner.tag_name().name() {
@@ -172,14 +202,21 @@ pub(super) fn payload(element: Element, kind: &str, reader: &mut Reader) -> Vec<
         if let Some(key) = child.attribute("businessKey") {
             found.push(Payload(Pass::BusinessKey(reader.expression(child, key))));
         }
-        let source = match (child.attribute("source"), child.attribute("sourceExpression")) {
+        let source = match (
+            child.attribute("source"),
+            child.attribute("sourceExpression"),
+        ) {
             (Some(name), _) => Some(Expression::literal(name)),
             (None, Some(text)) => Some(reader.expression(child, text)),
             (None, None) => None,
         };
         match (source, child.attribute("target")) {
             (Some(source), Some(target)) => {
-                found.push(Payload(Pass::Value { source, target: target.to_owned(), local }));
+                found.push(Payload(Pass::Value {
+                    source,
+                    target: target.to_owned(),
+                    local,
+                }));
             }
             (None, None) => {}
             _ => reader.error(child, "needs both a source and a target"),

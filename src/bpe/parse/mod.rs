@@ -52,7 +52,10 @@ pub fn parse(source: &str) -> Result<Parsed, Vec<Problem>> {
     let mut reader = Reader::new(&document);
     let root = document.root_element();
     if !reader::is_bpmn(root, "definitions") {
-        reader.error(root, "is not a BPMN 2.0 file: its root must be bpmn:definitions");
+        reader.error(
+            root,
+            "is not a BPMN 2.0 file: its root must be bpmn:definitions",
+        );
         return Err(reader.problems);
     }
     let definitions = Definitions::read(root, &mut reader);
@@ -65,13 +68,22 @@ pub fn parse(source: &str) -> Result<Parsed, Vec<Problem>> {
             check::check(&graph, &mut reader);
             graphs.push(graph);
         } else {
-            reader.warn(element, "is not executable and is not deployed; set isExecutable=\"true\"");
+            reader.warn(
+                element,
+                "is not executable and is not deployed; set isExecutable=\"true\"",
+            );
         }
     }
-    let (warnings, mut errors): (Vec<_>, Vec<_>) =
-        reader.problems.into_iter().partition(|problem| problem.warning);
+    let (warnings, mut errors): (Vec<_>, Vec<_>) = reader
+        .problems
+        .into_iter()
+        .partition(|problem| problem.warning);
     errors.sort_by_key(|problem| (problem.position.line, problem.position.column));
-    if errors.is_empty() { Ok(Parsed { graphs, warnings }) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(Parsed { graphs, warnings })
+    } else {
+        Err(errors)
+    }
 }
 
 fn xml_problem(error: &roxmltree::Error) -> Problem {
@@ -81,7 +93,10 @@ fn xml_problem(error: &roxmltree::Error) -> Problem {
         other => format!("is not well-formed XML: {other}"),
     };
     Problem {
-        position: Position { line: at.row, column: at.col },
+        position: Position {
+            line: at.row,
+            column: at.col,
+        },
         element: "file".to_owned(),
         message,
         warning: false,

@@ -123,8 +123,18 @@ pub(super) fn collect(
         ids: HashMap::new(),
     };
     let (references, flows, associations) = (Vec::new(), Vec::new(), Vec::new());
-    let draft = Draft { graph, references, flows, associations };
-    let mut collector = Collector { draft, definitions, reader, ids };
+    let draft = Draft {
+        graph,
+        references,
+        flows,
+        associations,
+    };
+    let mut collector = Collector {
+        draft,
+        definitions,
+        reader,
+        ids,
+    };
     collector.node(element, Kind::Process, Graph::ROOT);
     collector.draft
 }
@@ -147,7 +157,11 @@ impl Collector<'_, '_, '_> {
         self.unknown_extensions(element);
         let (async_before, async_after) = extension::continuations(element);
         let (inputs, outputs) = extension::parameters(element, self.reader);
-        let default = if matches!(kind, Kind::Task(Task::User(_))) { "create" } else { "start" };
+        let default = if matches!(kind, Kind::Task(Task::User(_))) {
+            "create"
+        } else {
+            "start"
+        };
         let node = Node {
             id: id.clone(),
             name: element.attribute("name").map(str::to_owned),
@@ -188,7 +202,10 @@ impl Collector<'_, '_, '_> {
         };
         let position = self.reader.position(element);
         if let Some(first) = self.ids.insert(id.to_owned(), position) {
-            let message = format!("id '{id}' is already used in line {}; ids are unique", first.line);
+            let message = format!(
+                "id '{id}' is already used in line {}; ids are unique",
+                first.line
+            );
             self.reader.error(element, message);
         }
         Some(id.to_owned())
@@ -198,13 +215,18 @@ impl Collector<'_, '_, '_> {
         for child in reader::extensions(element) {
             let name = child.tag_name().name();
             if !KNOWN_EXTENSIONS.contains(&name) {
-                self.reader.warn(child, format!("element camunda:{name} has no effect here"));
+                self.reader
+                    .warn(child, format!("element camunda:{name} has no effect here"));
             }
         }
     }
 
     fn refer(&mut self, node: NodeIx, kind: ReferenceKind, to: &str) {
-        self.draft.references.push(Reference { node, kind, to: to.to_owned() });
+        self.draft.references.push(Reference {
+            node,
+            kind,
+            to: to.to_owned(),
+        });
     }
 
     fn contents(&mut self, element: Element, scope: NodeIx) {
@@ -229,7 +251,10 @@ impl Collector<'_, '_, '_> {
         let name = element.tag_name().name();
         let (definitions, reader) = (self.definitions, &mut *self.reader);
         Some(match name {
-            "startEvent" | "endEvent" | "intermediateCatchEvent" | "intermediateThrowEvent"
+            "startEvent"
+            | "endEvent"
+            | "intermediateCatchEvent"
+            | "intermediateThrowEvent"
             | "boundaryEvent" => self.event(element),
             "serviceTask" => task::service(ServiceKind::Service, element, reader),
             "sendTask" => task::service(ServiceKind::Send, element, reader),
@@ -244,7 +269,10 @@ impl Collector<'_, '_, '_> {
                 if element.attribute("instantiate") == Some("true")
                     || element.attribute("eventGatewayType") == Some("Parallel")
                 {
-                    reader.error(element, "only exclusive, non-instantiating ones are supported");
+                    reader.error(
+                        element,
+                        "only exclusive, non-instantiating ones are supported",
+                    );
                 }
                 Kind::Gateway(Gateway::EventBased)
             }
@@ -255,7 +283,10 @@ impl Collector<'_, '_, '_> {
             "transaction" => Kind::SubProcess { transaction: true },
             "callActivity" => task::call(element, reader),
             _ => {
-                reader.error(element, format!("{name} is not supported; model it differently"));
+                reader.error(
+                    element,
+                    format!("{name} is not supported; model it differently"),
+                );
                 return None;
             }
         })
@@ -271,7 +302,10 @@ impl Collector<'_, '_, '_> {
         match element.tag_name().name() {
             "startEvent" => {
                 let interrupting = element.attribute("isInterrupting") != Some("false");
-                Kind::Start { event, interrupting }
+                Kind::Start {
+                    event,
+                    interrupting,
+                }
             }
             "endEvent" => Kind::End(event),
             "intermediateCatchEvent" => Kind::Catch(event),
@@ -281,7 +315,12 @@ impl Collector<'_, '_, '_> {
                 self.refer(ix, ReferenceKind::Attached, attached);
                 let interrupting = element.attribute("cancelActivity") != Some("false")
                     && !matches!(event, Event::Compensation { .. });
-                Kind::Boundary { attached: Graph::ROOT, interrupting, event, handler: None }
+                Kind::Boundary {
+                    attached: Graph::ROOT,
+                    interrupting,
+                    event,
+                    handler: None,
+                }
             }
         }
     }
@@ -303,7 +342,11 @@ impl Collector<'_, '_, '_> {
         };
         let end = |name| element.attribute(name).unwrap_or_default().to_owned();
         let (source, target) = (end("sourceRef"), end("targetRef"));
-        self.draft.flows.push(DraftFlow { flow, source, target });
+        self.draft.flows.push(DraftFlow {
+            flow,
+            source,
+            target,
+        });
     }
 
     fn condition(&mut self, element: Element) -> Option<Expression> {
@@ -313,7 +356,8 @@ impl Collector<'_, '_, '_> {
         }
         let text = reader::text(element);
         if text.is_empty() {
-            self.reader.warn(element, "is empty and counts as no condition");
+            self.reader
+                .warn(element, "is empty and counts as no condition");
             return None;
         }
         Some(self.reader.expression(element, &text))

@@ -22,12 +22,18 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(document: &'a Document<'a>) -> Self {
-        Self { document, problems: Vec::new() }
+        Self {
+            document,
+            problems: Vec::new(),
+        }
     }
 
     pub(super) fn position(&self, element: Element) -> Position {
         let at = self.document.text_pos_at(element.range().start);
-        Position { line: at.row, column: at.col }
+        Position {
+            line: at.row,
+            column: at.col,
+        }
     }
 
     pub(super) fn error(&mut self, element: Element, message: impl Into<String>) {
@@ -41,7 +47,12 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn push(&mut self, at: Position, element: String, message: String, warning: bool) {
-        self.problems.push(Problem { position: at, element, message, warning });
+        self.problems.push(Problem {
+            position: at,
+            element,
+            message,
+            warning,
+        });
     }
 
     /// Compiles a text of an element; what does not compile is reported and read as literal.
@@ -61,7 +72,9 @@ impl<'a> Reader<'a> {
     /// Warns of extension attributes that nobody reads.
     pub(super) fn only(&mut self, element: Element, known: &[&str]) {
         for attribute in element.attributes() {
-            let extension = attribute.namespace().is_some_and(|name| EXTENSIONS.contains(&name));
+            let extension = attribute
+                .namespace()
+                .is_some_and(|name| EXTENSIONS.contains(&name));
             if extension && !known.contains(&attribute.name()) {
                 let message = format!("attribute camunda:{} has no effect here", attribute.name());
                 self.warn(element, message);
@@ -75,7 +88,11 @@ pub(super) fn describe(element: Element) -> String {
     let name = element.tag_name().name();
     match element.attribute("id") {
         Some(id) => format!("{name} '{id}'"),
-        None => match element.ancestors().skip(1).find_map(|outer| outer.attribute("id")) {
+        None => match element
+            .ancestors()
+            .skip(1)
+            .find_map(|outer| outer.attribute("id"))
+        {
             Some(id) => format!("{name} in '{id}'"),
             None => name.to_owned(),
         },
@@ -90,7 +107,9 @@ pub(super) fn children<'a, 'input>(
     element: Element<'a, 'input>,
     name: &'static str,
 ) -> impl Iterator<Item = Element<'a, 'input>> {
-    element.children().filter(move |child| is_bpmn(*child, name))
+    element
+        .children()
+        .filter(move |child| is_bpmn(*child, name))
 }
 
 pub(super) fn child<'a, 'input>(
@@ -101,7 +120,10 @@ pub(super) fn child<'a, 'input>(
 }
 
 pub(super) fn is_extension(element: Element) -> bool {
-    element.tag_name().namespace().is_some_and(|name| EXTENSIONS.contains(&name))
+    element
+        .tag_name()
+        .namespace()
+        .is_some_and(|name| EXTENSIONS.contains(&name))
 }
 
 /// Extension elements of an element.
@@ -118,11 +140,15 @@ pub(super) fn parts<'a, 'input>(
     element: Element<'a, 'input>,
     name: &'static str,
 ) -> impl Iterator<Item = Element<'a, 'input>> {
-    element.children().filter(move |child| is_extension(*child) && child.tag_name().name() == name)
+    element
+        .children()
+        .filter(move |child| is_extension(*child) && child.tag_name().name() == name)
 }
 
 pub(super) fn extension_attribute<'a>(element: Element<'a, '_>, name: &str) -> Option<&'a str> {
-    EXTENSIONS.iter().find_map(|namespace| element.attribute((*namespace, name)))
+    EXTENSIONS
+        .iter()
+        .find_map(|namespace| element.attribute((*namespace, name)))
 }
 
 /// An attribute of an extension element, or an extension attribute of a BPMN element.
@@ -140,7 +166,10 @@ pub(super) fn is_true(element: Element, name: &str) -> bool {
 
 /// The text of an element, without the white space around it.
 pub(super) fn text(element: Element) -> String {
-    let parts: String =
-        element.children().filter(|child| child.is_text()).filter_map(|child| child.text()).collect();
+    let parts: String = element
+        .children()
+        .filter(|child| child.is_text())
+        .filter_map(|child| child.text())
+        .collect();
     parts.trim().to_owned()
 }

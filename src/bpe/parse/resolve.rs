@@ -7,7 +7,12 @@ use super::reader::Reader;
 use crate::bpe::model::{Event, FlowIx, Graph, Kind, Node, NodeIx};
 
 pub(super) fn resolve(draft: Draft, reader: &mut Reader) -> Graph {
-    let Draft { mut graph, references, flows, associations } = draft;
+    let Draft {
+        mut graph,
+        references,
+        flows,
+        associations,
+    } = draft;
     for draft in flows {
         let number = u32::try_from(graph.flows.len()).unwrap_or(u32::MAX);
         let mut flow = draft.flow;
@@ -27,8 +32,12 @@ pub(super) fn resolve(draft: Draft, reader: &mut Reader) -> Graph {
             }
         }
         if complete {
-            graph.nodes[flow.source.0 as usize].outgoing.push(FlowIx(number));
-            graph.nodes[flow.target.0 as usize].incoming.push(FlowIx(number));
+            graph.nodes[flow.source.0 as usize]
+                .outgoing
+                .push(FlowIx(number));
+            graph.nodes[flow.target.0 as usize]
+                .incoming
+                .push(FlowIx(number));
         }
         graph.flows.push(flow);
     }
@@ -44,7 +53,9 @@ fn apply(graph: &mut Graph, reference: &Reference, reader: &mut Reader) {
     let Reference { node, kind, to } = reference;
     let found = match kind {
         ReferenceKind::Default => {
-            let flow = graph.find_flow(to).filter(|&flow| graph.flow(flow).source == *node);
+            let flow = graph
+                .find_flow(to)
+                .filter(|&flow| graph.flow(flow).source == *node);
             graph.nodes[node.0 as usize].default_flow = flow;
             flow.is_some()
         }
@@ -70,7 +81,9 @@ fn apply(graph: &mut Graph, reference: &Reference, reader: &mut Reader) {
 }
 
 fn attach(graph: &mut Graph, node: NodeIx, to: &str) -> bool {
-    let Some(target) = graph.find(to) else { return false };
+    let Some(target) = graph.find(to) else {
+        return false;
+    };
     let activity = matches!(
         graph.node(target).kind,
         Kind::Task(_) | Kind::SubProcess { .. } | Kind::CallActivity(_)
@@ -91,8 +104,11 @@ fn handlers(graph: &mut Graph, associations: &[(String, String)]) {
         let (Some(source), Some(target)) = (graph.find(source), graph.find(target)) else {
             continue;
         };
-        if let Kind::Boundary { event: Event::Compensation { .. }, handler, .. } =
-            &mut graph.nodes[source.0 as usize].kind
+        if let Kind::Boundary {
+            event: Event::Compensation { .. },
+            handler,
+            ..
+        } = &mut graph.nodes[source.0 as usize].kind
         {
             *handler = Some(target);
         }

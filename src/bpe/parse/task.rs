@@ -15,17 +15,26 @@ pub(super) fn service(kind: ServiceKind, element: Element, reader: &mut Reader) 
         let message = "has no implementation; set camunda:class, camunda:delegateExpression or \
                        camunda:expression";
         reader.error(element, message);
-        Service { code: Code::Class(String::new()), fields: Vec::new() }
+        Service {
+            code: Code::Class(String::new()),
+            fields: Vec::new(),
+        }
     });
     if matches!(service.code, Code::External(_)) {
-        reader.error(element, "external tasks are not supported; register code with camunda:class");
+        reader.error(
+            element,
+            "external tasks are not supported; register code with camunda:class",
+        );
     }
     Kind::Task(Task::Service(kind, service))
 }
 
 pub(super) fn receive(element: Element, definitions: &Definitions, reader: &mut Reader) -> Kind {
     if element.attribute("instantiate") == Some("true") {
-        reader.error(element, "instantiate is not supported; use a message start event");
+        reader.error(
+            element,
+            "instantiate is not supported; use a message start event",
+        );
     }
     let name = element
         .attribute("messageRef")
@@ -43,7 +52,10 @@ pub(super) fn user(element: Element, reader: &mut Reader) -> Kind {
     let (human, owners) = (performer("humanPerformer"), performer("potentialOwner"));
     let (users, groups) = candidates(owners.as_deref().unwrap_or_default());
     let mut attribute = |name: &str, more: Option<String>| {
-        let text = extension_attribute(element, name).map(str::to_owned).into_iter().chain(more);
+        let text = extension_attribute(element, name)
+            .map(str::to_owned)
+            .into_iter()
+            .chain(more);
         let text: Vec<_> = text.collect();
         (!text.is_empty()).then(|| reader.expression(element, &text.join(",")))
     };
@@ -55,7 +67,9 @@ pub(super) fn user(element: Element, reader: &mut Reader) -> Kind {
         follow_up: attribute("followUpDate", None),
         priority: attribute("priority", None),
         form_key: attribute("formKey", None),
-        name: element.attribute("name").map(|name| reader.expression(element, name)),
+        name: element
+            .attribute("name")
+            .map(|name| reader.expression(element, name)),
         description: description.map(|text| reader.expression(element, &text)),
     };
     Kind::Task(Task::User(Box::new(task)))
@@ -64,7 +78,11 @@ pub(super) fn user(element: Element, reader: &mut Reader) -> Kind {
 /// `user(a), group(b), c`: what has no kind is a group.
 fn candidates(list: &str) -> (Option<String>, Option<String>) {
     let (mut users, mut groups) = (Vec::new(), Vec::new());
-    for entry in list.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+    for entry in list
+        .split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
+    {
         let inside = |kind: &str| entry.strip_prefix(kind)?.strip_suffix(')');
         match (inside("user("), inside("group(")) {
             (Some(user), _) => users.push(user.to_owned()),
@@ -79,11 +97,17 @@ fn candidates(list: &str) -> (Option<String>, Option<String>) {
 pub(super) fn call(element: Element, reader: &mut Reader) -> Kind {
     let called = element.attribute("calledElement").unwrap_or_default();
     if called.is_empty() {
-        reader.error(element, "needs calledElement, the id of the process to call");
+        reader.error(
+            element,
+            "needs calledElement, the id of the process to call",
+        );
     }
     let mut of = |name: &str| {
         reader.extension(element, name).unwrap_or_else(|| {
-            reader.error(element, format!("camunda:calledElementBinding needs camunda:{name}"));
+            reader.error(
+                element,
+                format!("camunda:calledElementBinding needs camunda:{name}"),
+            );
             Expression::literal("")
         })
     };
@@ -111,12 +135,22 @@ pub(super) fn call(element: Element, reader: &mut Reader) -> Kind {
 
 pub(super) fn multi_instance(element: Element, reader: &mut Reader) -> Option<MultiInstance> {
     if let Some(standard) = reader::child(element, "standardLoopCharacteristics") {
-        reader.error(standard, "standard loops are not supported; use a multi-instance or a flow");
+        reader.error(
+            standard,
+            "standard loops are not supported; use a multi-instance or a flow",
+        );
     }
     let characteristics = reader::child(element, "multiInstanceLoopCharacteristics")?;
     reader.only(
         characteristics,
-        &["collection", "elementVariable", "asyncBefore", "asyncAfter", "async", "exclusive"],
+        &[
+            "collection",
+            "elementVariable",
+            "asyncBefore",
+            "asyncAfter",
+            "async",
+            "exclusive",
+        ],
     );
     let mut compiled = |name: &'static str| {
         let child = reader::child(characteristics, name)?;
@@ -125,7 +159,9 @@ pub(super) fn multi_instance(element: Element, reader: &mut Reader) -> Option<Mu
     let cardinality = compiled("loopCardinality");
     let completion = compiled("completionCondition");
     let reference = compiled("loopDataInputRef");
-    let collection = reader.extension(characteristics, "collection").or(reference);
+    let collection = reader
+        .extension(characteristics, "collection")
+        .or(reference);
     let item = reader::child(characteristics, "inputDataItem");
     let element_variable = extension_attribute(characteristics, "elementVariable")
         .or_else(|| item.and_then(|item| item.attribute("name")))

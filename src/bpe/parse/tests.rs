@@ -32,7 +32,11 @@ fn what_has_no_effect_is_a_warning() {
     let source = model("<startEvent id=\"s\" camunda:colour=\"red\"/>");
     let parsed = parse(&source).unwrap();
     assert_eq!(parsed.warnings.len(), 1);
-    assert!(parsed.warnings[0].to_string().contains("camunda:colour has no effect"));
+    assert!(
+        parsed.warnings[0]
+            .to_string()
+            .contains("camunda:colour has no effect")
+    );
 }
 
 #[test]
