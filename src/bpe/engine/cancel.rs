@@ -16,7 +16,10 @@ impl Machine<'_> {
             return;
         }
         let (role, waits) = (found.role, found.waits);
-        self.change_frame(frame, |found| found.phase = Phase::Canceling);
+        self.change_frame(frame, |found| {
+            found.phase = Phase::Canceling;
+            found.waits = None;
+        });
         self.remove_events(frame);
         self.push(Op::Drop(frame));
         if !matches!(role, Role::Body | Role::Revived) {

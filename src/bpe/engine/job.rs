@@ -120,9 +120,9 @@ impl<'g> Machine<'g> {
     }
 
     /// After an asynchronous end: the flow is taken, or the token is gone.
-    fn go_on(&mut self, token: FrameId) {
+    fn go_on(&mut self, token: FrameId) -> Done {
         let Some(found) = self.frame(token) else {
-            return;
+            return Ok(());
         };
         let (parent, via, role) = (found.parent, found.via, found.role);
         if role == Role::Inner {
