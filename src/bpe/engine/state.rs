@@ -85,6 +85,9 @@ pub(super) struct Frame {
     pub waits: Option<Waiting>,
     #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub variables: Variables,
+    /// Variables of a user task: gone before the outputs of its activity are mapped.
+    #[serde(default, skip_serializing_if = "Variables::is_empty")]
+    pub task_variables: Variables,
     /// Loop counter and element: beside the inner instance, not in it.
     #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub loop_variables: Variables,
@@ -190,6 +193,7 @@ impl Frame {
             via: None,
             waits: None,
             variables: Variables::new(),
+            task_variables: Variables::new(),
             loop_variables: Variables::new(),
             counters: None,
             out: Vec::new(),
@@ -198,6 +202,12 @@ impl Frame {
             triggered: false,
             children: 0,
         }
+    }
+
+    /// A variable of this frame, the innermost first.
+    pub(super) fn own_variable(&self, name: &str) -> Option<&Variable> {
+        let all = [&self.task_variables, &self.variables, &self.loop_variables];
+        all.into_iter().find_map(|variables| variables.get(name))
     }
 
     /// On the way to a node or away from it: no activity instance yet, or no longer.
@@ -293,10 +303,7 @@ impl State {
         let mut at = frame;
         loop {
             let found = self.frames.get(&at)?;
-            let local = found
-                .variables
-                .get(name)
-                .or_else(|| found.loop_variables.get(name));
+            let local = found.own_variable(name);
             if local.is_some() || at == Self::ROOT {
                 return local;
             }
@@ -323,6 +330,7 @@ impl State {
         };
         let mut all = found.loop_variables.clone();
         all.extend(found.variables.clone());
+        all.extend(found.task_variables.clone());
         all
     }
 

@@ -69,6 +69,9 @@ impl World {
                 }
             }
         }
+        if name.is_empty() {
+            return Err("nobody waits for any message (the name is null)".to_owned());
+        }
         Err(format!("nobody waits for message '{name}'"))
     }
 

@@ -133,7 +133,9 @@ impl World {
     pub(super) fn run_job_of(&mut self, activity: &str, nth: usize) -> Result<(), Fault> {
         let mut found: Vec<_> = self
             .jobs()
-            .filter(|(_, job)| job.activity == activity && job.retries > 0)
+            .filter(|(_, job)| {
+                job.activity == activity && job.retries > 0 && job.due <= self.it.now
+            })
             .map(|(at, job)| (self.it.sequence.get(&(at, job.id)).copied(), at, job.id))
             .collect();
         found.sort_unstable();

@@ -93,11 +93,19 @@ impl World {
             let last = (0..all.len()).rev().find(|&at| all[at].caller.is_none());
             return top.or(last);
         };
-        let by_key = self
-            .running()
-            .find(|(_, state)| state.business_key.as_ref() == Some(of));
-        let by_process = || self.running().find(|(at, _)| self.graph(*at).key == *of);
-        by_key.or_else(by_process).map(|(at, _)| at)
+        let is_it = |at: usize| {
+            let key = all[at]
+                .state
+                .as_ref()
+                .and_then(|state| state.business_key.as_ref());
+            key.or(all[at].business_key.as_ref()) == Some(of)
+        };
+        let is_process = |at: usize| self.graph(at).key == *of;
+        let running = || self.running().map(|(at, _)| at);
+        running()
+            .find(|&at| is_it(at))
+            .or_else(|| running().find(|&at| is_process(at)))
+            .or_else(|| (0..all.len()).rev().find(|&at| is_it(at) || is_process(at)))
     }
 
     fn start_process(&mut self, key: &str, step: &Step) -> Result<(), Fault> {

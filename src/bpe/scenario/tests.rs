@@ -23,7 +23,10 @@ fn every_claimed_scenario_passes() {
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
         .collect();
     files.sort();
     let claimed: BTreeSet<_> = CLAIMED.lines().collect();
@@ -47,10 +50,21 @@ fn every_claimed_scenario_passes() {
             failed.push(line);
         }
     }
-    println!("{} passed, {} failed and not claimed", passed.len(), failed.len());
+    println!(
+        "{} passed, {} failed and not claimed",
+        passed.len(),
+        failed.len()
+    );
     println!("{}", failed.join("\n"));
-    assert!(broken.is_empty(), "claimed, but failed:\n{}", broken.join("\n"));
+    assert!(
+        broken.is_empty(),
+        "claimed, but failed:\n{}",
+        broken.join("\n")
+    );
     for name in claimed {
-        assert!(passed.contains(name), "{name} is claimed, but there is no such scenario");
+        assert!(
+            passed.contains(name),
+            "{name} is claimed, but there is no such scenario"
+        );
     }
 }

@@ -38,6 +38,7 @@ pub(super) struct Instance {
     pub definition: usize,
     /// Empty while a step works on it.
     pub state: Option<State>,
+    pub business_key: Option<String>,
     /// The call activity that waits for it.
     pub caller: Option<(usize, FrameId)>,
     /// The request that is being answered.
@@ -231,10 +232,11 @@ impl World {
         let at = self.it.instances.len();
         let mut state = State::new(InstanceId(Uuid::from_u128(at as u128 + 1)));
         state.strict_errors = self.strict;
-        let (pending, end) = (None, None);
+        let (pending, end, business_key) = (None, None, start.business_key.clone());
         let state = Some(state);
         self.it.instances.push(Instance {
             definition,
+            business_key,
             state,
             caller,
             pending,
