@@ -40,13 +40,13 @@ pub(super) fn check(world: &World, step: &Step, done: Result<(), Fault>) -> Held
         &expect.local,
         "local",
         |activity| locals(world, activity),
-        |expected, found| covers(expected, found),
+        covers,
     )?;
     by_activity(
         &expect.tasks,
         "tasks",
         |activity| tasks(world, activity),
-        |expected, found| covers(expected, found),
+        covers,
     )?;
     history(world, expect)
 }
