@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use super::agenda::Op;
@@ -30,6 +31,7 @@ pub struct WaitId(pub u64);
 /// Everything about a running instance. Serialises to JSON with a format number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
+    #[serde(deserialize_with = "known_format")]
     format: u16,
     pub instance: InstanceId,
     pub business_key: Option<String>,
@@ -107,6 +109,16 @@ pub(super) struct Frame {
     /// Frames directly below.
     #[serde(default, skip_serializing_if = "is_default")]
     pub children: u32,
+}
+
+/// A state of another layout is refused, not guessed at.
+fn known_format<'de, D: Deserializer<'de>>(from: D) -> Result<u16, D::Error> {
+    let format = u16::deserialize(from)?;
+    if format == FORMAT {
+        return Ok(format);
+    }
+    let message = format!("the state has format {format}; this release reads format {FORMAT}");
+    Err(D::Error::custom(message))
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

@@ -21,11 +21,19 @@ enum Block {
     Inclusive(Vec<Block>),
     Exclusive(Vec<Block>),
     SubProcess(Box<Block>),
-    Multi { count: u8, sequential: bool, inner: Box<Block> },
+    Multi {
+        count: u8,
+        sequential: bool,
+        inner: Box<Block>,
+    },
 }
 
 fn block() -> impl Strategy<Value = Block> {
-    let leaf = prop_oneof![Just(Block::User), Just(Block::Service), Just(Block::AsyncService)];
+    let leaf = prop_oneof![
+        Just(Block::User),
+        Just(Block::Service),
+        Just(Block::AsyncService)
+    ];
     leaf.prop_recursive(4, 24, 3, |inner| {
         let several = prop::collection::vec(inner.clone(), 2..4);
         prop_oneof![
@@ -33,9 +41,15 @@ fn block() -> impl Strategy<Value = Block> {
             several.clone().prop_map(Block::Parallel),
             several.clone().prop_map(Block::Inclusive),
             several.prop_map(Block::Exclusive),
-            inner.clone().prop_map(|inner| Block::SubProcess(Box::new(inner))),
+            inner
+                .clone()
+                .prop_map(|inner| Block::SubProcess(Box::new(inner))),
             (0..3_u8, any::<bool>(), inner).prop_map(|(count, sequential, inner)| {
-                Block::Multi { count, sequential, inner: Box::new(inner) }
+                Block::Multi {
+                    count,
+                    sequential,
+                    inner: Box::new(inner),
+                }
             }),
         ]
     })
@@ -57,8 +71,11 @@ impl Writer {
 
     fn flow(&mut self, from: &str, to: &str) {
         let id = self.id("f");
-        writeln!(self.xml, r#"<sequenceFlow id="{id}" sourceRef="{from}" targetRef="{to}"/>"#)
-            .unwrap();
+        writeln!(
+            self.xml,
+            r#"<sequenceFlow id="{id}" sourceRef="{from}" targetRef="{to}"/>"#
+        )
+        .unwrap();
     }
 
     fn node(&mut self, kind: &str, attributes: &str) -> String {
@@ -77,7 +94,10 @@ impl Writer {
                 self.node("serviceTask", attributes)
             }
             Block::Sequence(blocks) => {
-                let ends: Vec<_> = blocks.iter().map(|block| self.block(block, times)).collect();
+                let ends: Vec<_> = blocks
+                    .iter()
+                    .map(|block| self.block(block, times))
+                    .collect();
                 for pair in ends.windows(2) {
                     self.flow(&pair[0].1, &pair[1].0);
                 }
@@ -87,7 +107,11 @@ impl Writer {
             Block::Inclusive(blocks) => return self.branches("inclusiveGateway", blocks, times),
             Block::Exclusive(blocks) => return self.exclusive(blocks, times),
             Block::SubProcess(inner) => self.scope(inner, times, ""),
-            Block::Multi { count, sequential, inner } => {
+            Block::Multi {
+                count,
+                sequential,
+                inner,
+            } => {
                 let open = format!(
                     r#"<multiInstanceLoopCharacteristics isSequential="{sequential}">
                     <loopCardinality>{count}</loopCardinality></multiInstanceLoopCharacteristics>"#
@@ -120,8 +144,9 @@ impl Writer {
         for (at, block) in blocks.iter().enumerate() {
             let (first, last) = self.block(block, if at == 0 { times } else { 0 });
             if at == 0 {
-                let flow =
-                    format!(r#"<sequenceFlow id="{default}" sourceRef="{fork}" targetRef="{first}"/>"#);
+                let flow = format!(
+                    r#"<sequenceFlow id="{default}" sourceRef="{fork}" targetRef="{first}"/>"#
+                );
                 self.xml.push_str(&flow);
             } else {
                 let id = self.id("f");
@@ -185,13 +210,17 @@ fn play(graph: &Graph, choices: &[usize]) -> BTreeMap<String, usize> {
             }
         }
         state = done.state;
-        let choice = choices.get(at % choices.len().max(1)).copied().unwrap_or_default();
+        let choice = choices
+            .get(at % choices.len().max(1))
+            .copied()
+            .unwrap_or_default();
         trigger = match done.next {
             Next::End(End::Completed { .. }) => return completed,
             Next::End(other) => panic!("{other:?}"),
-            Next::Request(request) => {
-                Trigger::Answer { request: request.id, answer: Answer::done(Vec::new()) }
-            }
+            Next::Request(request) => Trigger::Answer {
+                request: request.id,
+                answer: Answer::done(Vec::new()),
+            },
             Next::Wait => {
                 let jobs = state.jobs().map(|job| Trigger::Job { job: job.id });
                 let tasks = state.tasks().map(|task| Trigger::Complete {

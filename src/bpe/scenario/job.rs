@@ -139,7 +139,7 @@ impl World {
             .map(|(at, job)| (self.it.sequence.get(&(at, job.id)).copied(), at, job.id))
             .collect();
         found.sort_unstable();
-        match found.get(nth - 1) {
+        match found.get(nth.saturating_sub(1)) {
             Some(&(_, at, job)) => self.run_job(at, job),
             None => self.run_start_timer(activity),
         }

@@ -138,7 +138,7 @@ impl World {
         let mut found = all
             .filter(|(_, _, waits)| only.is_none_or(|only| only == *waits))
             .filter(|(at, _, _)| of.is_none_or(|of| of == *at));
-        match found.nth(step.nth.unwrap_or(1) - 1) {
+        match found.nth(step.nth.unwrap_or(1).saturating_sub(1)) {
             Some((at, frame, _)) => Ok((at, frame)),
             None => Err(format!("nothing waits at '{activity}'")),
         }
@@ -267,7 +267,7 @@ impl World {
                 .flat_map(State::active)
                 .filter(|(_, found)| *found == node);
             let frame = here
-                .nth(nth - 1)
+                .nth(nth.saturating_sub(1))
                 .ok_or_else(|| format!("'{id}' is not active"))?;
             return Ok(Instruction::Cancel(frame.0));
         }
