@@ -75,9 +75,15 @@ pub struct Performance {
 pub enum Performed {
     Done,
     /// An error that the model may catch.
-    Error { code: String, message: Option<String> },
+    Error {
+        code: String,
+        message: Option<String>,
+    },
     /// Anything unexpected; `kind` names it as an exception's class would.
-    Failed { kind: String, message: String },
+    Failed {
+        kind: String,
+        message: String,
+    },
     /// A message to send: the activity goes on when it is delivered.
     Send(Box<Message>),
 }
@@ -100,7 +106,10 @@ pub enum Delivery {
     Accepted,
     /// It will not have it; `status` is the HTTP status of a refusal, absent when no answer came
     /// until the deadline.
-    Failed { status: Option<u16>, message: String },
+    Failed {
+        status: Option<u16>,
+        message: String,
+    },
 }
 
 /// Runs the code of all loaded plugins.

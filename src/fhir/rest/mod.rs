@@ -5,6 +5,7 @@ mod answer;
 mod asked;
 mod binary;
 mod body;
+mod listen;
 mod media;
 mod page;
 mod resources;
@@ -27,6 +28,7 @@ use crate::fhir::fault::Fault;
 use crate::fhir::service::{Peer, Service};
 use crate::net::tls::PeerCertificate;
 
+pub use listen::listen;
 pub use socket::Sockets;
 
 /// Around every request: what is streamed or has no body is not compressed, so that its length
