@@ -6,5 +6,6 @@ pub mod config;
 pub mod db;
 pub mod dev;
 pub mod healthcheck;
+pub mod plugin;
 pub mod serve;
 pub mod table;

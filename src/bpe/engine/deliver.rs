@@ -35,7 +35,6 @@ impl Machine<'_> {
             } => {
                 let frame = self.task_frame(task)?;
                 self.apply_all(frame, local, true);
-                self.state.written.retain(|change| change.scope != frame);
                 self.apply_all(frame, variables, false);
                 self.push(Op::Complete(frame));
                 let on = On::Task {
@@ -186,13 +185,8 @@ impl Machine<'_> {
         if self.frame(target).is_none() {
             return Err(self.stale(format!("there is no activity instance {}", target.0)));
         }
-        let task = self.state.tasks.values().any(|task| task.frame == target);
         for setting in settings {
             self.apply(target, setting);
-        }
-        if task {
-            // Variables of a task are below its activity, whose conditions do not see them.
-            self.state.written.retain(|change| change.scope != target);
         }
         let before = self.state.agenda.len();
         self.conditions(None)?;

@@ -9,10 +9,11 @@ use crate::bpe::model::Position;
 pub(super) const BPMN: &str = "http://www.omg.org/spec/BPMN/20100524/MODEL";
 
 /// Extension namespaces that mean the same to us.
-const EXTENSIONS: [&str; 3] = [
+const EXTENSIONS: [&str; 4] = [
     "http://camunda.org/schema/1.0/bpmn",
     "http://operaton.org/schema/1.0/bpmn",
     "http://www.camunda.com/fox",
+    "http://www.operaton.com/fox",
 ];
 
 pub(super) struct Reader<'a> {

@@ -5,6 +5,7 @@ mod answer;
 mod asked;
 mod binary;
 mod body;
+mod listen;
 mod media;
 mod page;
 mod resources;
@@ -24,6 +25,7 @@ use crate::fhir::fault::Fault;
 use crate::fhir::service::{Peer, Service};
 use crate::net::tls::PeerCertificate;
 
+pub use listen::listen;
 pub use socket::Sockets;
 
 /// Puts the routes below the path of the base URL.
