@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::{App, HttpServer, middleware};
+use actix_web::{App, HttpServer};
 
 use super::Sockets;
 use crate::fhir::service::Service;
@@ -27,10 +27,7 @@ pub fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> 
     let shared = Arc::clone(service);
     let server = HttpServer::new(move || {
         let (service, sockets) = (Arc::clone(&shared), sockets.clone());
-        App::new()
-            .wrap(middleware::Compress::default())
-            .wrap(middleware::from_fn(super::around))
-            .configure(move |config| super::configure(&service, sockets, config))
+        App::new().configure(move |config| super::configure(&service, sockets, config))
     })
     .on_connect(tls::remember_peer)
     .tls_handshake_timeout(tls::HANDSHAKE_TIMEOUT)
