@@ -56,6 +56,9 @@ Examples:
     /// Look after the database.
     #[command(subcommand)]
     Db(command::db::Db),
+    /// Try processes without a network: play scenarios, check models.
+    #[command(subcommand)]
+    Process(command::process::Process),
     /// Check, list and pack process plugins.
     #[command(subcommand)]
     Plugin(command::plugin::Plugin),
@@ -133,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Config(config) => command::config::run(&config),
         Command::Cert(cert) => command::cert::run(&cert),
         Command::Db(db) => command::db::run(&db),
+        Command::Process(process) => command::process::run(&process),
         Command::Plugin(plugin) => command::plugin::run(&plugin),
         Command::Healthcheck {
             roles,

@@ -7,5 +7,10 @@ pub mod db;
 pub mod dev;
 pub mod healthcheck;
 pub mod plugin;
+#[cfg(feature = "bpe")]
+pub mod process;
+#[cfg(not(feature = "bpe"))]
+#[path = "process_absent.rs"]
+pub mod process;
 pub mod serve;
 pub mod table;

@@ -1,6 +1,6 @@
 //! Why a document cannot be read, and where.
 
-use super::table::{Block, Element};
+use super::table::{Block, Element, Primitive};
 
 /// A document that is not a FHIR resource: what is wrong, and the place of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +95,25 @@ pub(super) fn excerpt(text: &str) -> String {
         shown.push('…');
     }
     format!("'{}'", shown.escape_debug())
+}
+
+/// What a document must keep to: everything, or only what a server insists on
+/// (`spec/fhir-api.md` §2.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    Strict,
+    Lenient,
+}
+
+impl Reading {
+    /// The form that a value of this type must have. The id of a resource in a body is replaced
+    /// or compared, never stored, so that a server takes any: `urn:uuid:…` within Bundles.
+    pub fn form_of(self, primitive: Primitive) -> Primitive {
+        match primitive {
+            Primitive::Id if self == Self::Lenient => Primitive::String,
+            other => other,
+        }
+    }
 }
 
 /// How deep elements and lists may be nested.

@@ -170,6 +170,55 @@ fn broken_xml_is_refused_with_its_place() {
     assert!(json_error(&document).message.contains("nested deeper"));
 }
 
+/// `spec/fhir-api.md` §2.6.
+#[test]
+fn a_server_leaves_out_what_it_need_not_refuse() {
+    let task = |inner: &str| format!("<Task xmlns=\"http://hl7.org/fhir\">{inner}</Task>");
+    let kept = "{\"resourceType\":\"Task\",\"status\":\"draft\"}";
+    let status = "<status value='draft'/>";
+    let passing = [
+        task(&format!("<foo><bar value='x'/></foo>text{status}")),
+        task("<status value='draft' foo='bar'><foo/></status>"),
+        task(&format!(
+            "<meta><tag/></meta>{status}<intent value=''/><contained/>"
+        )),
+        task(&format!("{status}<status value='ready'/>")),
+        format!("<!DOCTYPE Task>{}", task(status)),
+        format!("<Task>{status}</Task>"),
+        format!(
+            "<f:Task xmlns:f=\"http://hl7.org/fhir\"><f:{}</f:Task>",
+            &status[1..]
+        ),
+    ];
+    for document in passing {
+        assert!(xml::parse(document.as_bytes()).is_err(), "{document}");
+        let (resource, left_out) = xml::parse_leniently(document.as_bytes()).unwrap();
+        assert_eq!(
+            json::write(&resource, false),
+            kept.as_bytes(),
+            "{left_out:?}"
+        );
+    }
+    let refused = [
+        task("<status value='&nbsp;'/>"),
+        task("<status value='a'/>") + "text",
+        task("<authoredOn value='2020-13-45'/>"),
+        "<foo/>".to_owned(),
+    ];
+    for document in refused {
+        assert!(
+            xml::parse_leniently(document.as_bytes()).is_err(),
+            "{document}"
+        );
+    }
+    let (resource, _) = json::parse_leniently(
+        b"{\"resourceType\":\"Task\",\"id\":\"urn:uuid:x\",\"foo\":1,\"intent\":null}",
+    )
+    .unwrap();
+    assert_eq!(resource.id(), Some("urn:uuid:x"));
+    assert_eq!(resource.members().len(), 2);
+}
+
 #[test]
 fn decimals_line_breaks_and_extensions_of_primitives_survive() {
     let patient = r#"{"resourceType":"Patient","text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">a\n <b>b</b></div>"},"contained":[{"resourceType":"Observation","id":"o","valueQuantity":{"value":1.00}}],"_active":{"id":"x"},"name":[{"text":"a\r\n\t<\"&'ü😀","given":["a",null,"c"],"_given":[null,{"extension":[{"url":"u","valueDecimal":-0.0}]},{"id":"y"}]}]}"#;

@@ -74,7 +74,9 @@ fn check_start(start: &BytesStart<'_>, depth: usize) -> Result<bool, String> {
         let value = attribute.normalized_value_with(XmlVersion::Implicit1_0, 1, resolve);
         let value = value.map_err(|error| error.to_string())?;
         has_names |= attribute.value.contains('&')
-            && attribute.normalized_value(XmlVersion::Implicit1_0).is_err();
+            && attribute
+                .normalized_value_with(XmlVersion::Implicit1_0, 1, resolve_xml_entity)
+                .is_err();
         if attribute.key.0 == declaration {
             namespace = Some(value.into_owned());
         }

@@ -32,18 +32,7 @@ impl Machine<'_> {
                 task,
                 variables,
                 local,
-            } => {
-                let frame = self.task_frame(task)?;
-                self.apply_all(frame, local, true);
-                self.apply_all(frame, variables, false);
-                self.push(Op::Complete(frame));
-                let on = On::Task {
-                    event: "complete".to_owned(),
-                    task,
-                };
-                self.push(Op::Listen { frame, on, at: 0 });
-                Ok(())
-            }
+            } => self.complete_task(task, variables, local),
             Trigger::Throw {
                 task,
                 outcome,
@@ -78,6 +67,20 @@ impl Machine<'_> {
                 self.modify(&instructions)
             }
         }
+    }
+
+    /// Somebody has done a user task: its listeners run, then the activity ends.
+    fn complete_task(&mut self, task: WaitId, variables: Variables, local: Variables) -> Done {
+        let frame = self.task_frame(task)?;
+        self.apply_all(frame, local, true);
+        self.apply_all(frame, variables, false);
+        self.push(Op::Complete(frame));
+        let on = On::Task {
+            event: "complete".to_owned(),
+            task,
+        };
+        self.push(Op::Listen { frame, on, at: 0 });
+        Ok(())
     }
 
     fn start(&mut self, start: Start) -> Done {

@@ -169,7 +169,7 @@ pub(super) fn is_true(element: Element, name: &str) -> bool {
 pub(super) fn text(element: Element) -> String {
     let parts: String = element
         .children()
-        .filter(|child| child.is_text())
+        .filter(Element::is_text)
         .filter_map(|child| child.text())
         .collect();
     parts.trim().to_owned()

@@ -7,6 +7,7 @@ mod file;
 mod host;
 mod job;
 mod perform;
+pub mod source;
 mod value;
 mod world;
 

@@ -68,3 +68,15 @@ fn every_claimed_scenario_passes() {
         );
     }
 }
+
+#[test]
+fn the_scenarios_of_our_own_plugins_pass() {
+    let plugins = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("plugins");
+    for plugin in std::fs::read_dir(plugins).into_iter().flatten() {
+        let tests = std::fs::read_dir(plugin.unwrap().path().join("tests"));
+        for file in tests.into_iter().flatten() {
+            let report = run(&file.unwrap().path());
+            assert!(report.passed, "{report:#?}");
+        }
+    }
+}

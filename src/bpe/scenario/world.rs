@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::file::{Scenario, Service};
+use super::source;
 use crate::bpe::engine::{
     Child, End, EventKind, FrameId, InstanceId, Next, Request, Schedule, Start, State, Step,
     Trigger, WaitId, start_schedule, step,
@@ -105,9 +106,7 @@ impl World {
     pub(super) fn deploy(&mut self, models: &[String]) -> Result<(), Fault> {
         let mut graphs = Vec::new();
         for model in models {
-            let path = self.folder.join(model);
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| format!("{}: {error}", path.display()))?;
+            let text = source::model(&self.folder.join(model))?;
             let parsed = parse::parse(&text).map_err(|problems| {
                 let texts: Vec<_> = problems
                     .iter()

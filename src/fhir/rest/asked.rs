@@ -10,6 +10,9 @@ use crate::fhir::search::Handling;
 use crate::fhir::service::Stored;
 use crate::net::tls::PeerCertificate;
 
+/// Keys are kept in an index, and need not be longer than a few UUIDs.
+const LONGEST_KEY: usize = 255;
+
 /// What a write answers with (§2.5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Return {
@@ -95,6 +98,20 @@ pub fn certificate(request: &HttpRequest) -> Option<&PeerCertificate> {
 #[must_use]
 pub fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
     request.headers().get(name)?.to_str().ok()
+}
+
+/// The key under which a create happens once; an empty one is none.
+pub fn idempotency_key(request: &HttpRequest) -> Result<Option<&str>, Fault> {
+    let name = "idempotency-key";
+    let Some(value) = request.headers().get(name) else {
+        return Ok(None);
+    };
+    match value.to_str() {
+        Ok(key) if key.len() <= LONGEST_KEY => Ok(Some(key.trim()).filter(|key| !key.is_empty())),
+        _ => Err(Fault::bad_request(format!(
+            "Bad Idempotency-Key header value, at most {LONGEST_KEY} ASCII characters expected"
+        ))),
+    }
 }
 
 /// The format of the request's body; 415 for what is not FHIR.

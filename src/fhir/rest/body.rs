@@ -44,10 +44,11 @@ impl Call<'_> {
         let format = asked::body_format(self.request)?;
         let body = read(payload, self.service.settings().max_body_size).await?;
         let unparsable = |error: ParseError| Fault::unparsable(error.to_string());
-        if format == Format::Xml {
-            return xml::parse(&body).map_err(unparsable);
+        let (resource, left_out) = match format {
+            Format::Xml => xml::parse_leniently(&body),
+            Format::Json | Format::Html => json::parse_leniently(&body),
         }
-        let (resource, left_out) = json::parse_leniently(&body).map_err(unparsable)?;
+        .map_err(unparsable)?;
         if !left_out.is_empty() {
             tracing::info!(
                 kind = resource.type_name(),

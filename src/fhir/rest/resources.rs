@@ -96,7 +96,7 @@ impl Call<'_> {
         let condition = condition.map(Condition::of_header);
         let incoming = self.incoming(kind, payload, Operation::Create).await?;
         let condition = condition.transpose()?;
-        let key = asked::header(self.request, "idempotency-key");
+        let key = asked::idempotency_key(self.request)?;
         let created = self
             .service
             .create(&self.peer, &incoming, condition.as_ref(), key)

@@ -28,7 +28,7 @@ impl Criteria {
         let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
             .into_owned()
             .collect();
-        let query = parse(kind, &pairs, Handling::Lenient).ok()?;
+        let query = parse(kind, &pairs, 1, Handling::Lenient).ok()?;
         let is_supported = !query.faults.0.iter().any(super::Fault::is_unsupported);
         Some(Self {
             kind,

@@ -78,7 +78,7 @@ mod tests {
         )
         .into_owned()
         .collect();
-        let query = parse(ResourceType::Patient, &pairs, Handling::Lenient).expect("lenient");
+        let query = parse(ResourceType::Patient, &pairs, 20, Handling::Lenient).expect("lenient");
         let link = |page| {
             format!(
                 "https://h/fhir/Patient?identifier%3Anot=urn%3Ax%7Cy&_sort=-_lastUpdated&_count=2&_page={page}"

@@ -8,7 +8,6 @@ use super::include::{Include, includes, reverse_includes};
 use super::parameter::{self, Reading};
 use super::registry::{self, Kind};
 
-const DEFAULT_COUNT: i32 = 20;
 /// More entries than these are never answered at once (§12, 53).
 const MOST: i32 = 5000;
 
@@ -42,13 +41,15 @@ pub struct Query {
     pub faults: Faults,
 }
 
-/// Reads decoded names and values. Under strict handling any fault is an error.
+/// Reads decoded names and values; a page that names no count has `page_count` matches. Under
+/// strict handling any fault is an error.
 ///
 /// # Errors
 /// All that was not understood.
 pub fn parse(
     kind: ResourceType,
     pairs: &[(String, String)],
+    page_count: i32,
     handling: Handling,
 ) -> Result<Query, Faults> {
     let mut reader = Reader {
@@ -58,7 +59,7 @@ pub fn parse(
         faults: Vec::new(),
     };
     let condition = reader.filters();
-    let (count, page) = reader.paging();
+    let (count, page) = reader.paging(page_count);
     let order = reader.order();
     let includes = reader.includes("_include", &includes(kind));
     let reverse_includes = reader.includes("_revinclude", &reverse_includes(kind));
@@ -149,16 +150,16 @@ impl Reader<'_> {
     }
 
     /// What does not parse is the default, as if it were not there.
-    fn paging(&self) -> (i32, i32) {
+    fn paging(&self, page_count: i32) -> (i32, i32) {
         let number = |name, default| {
             self.first(name)
                 .and_then(|text| text.parse::<i32>().ok())
                 .unwrap_or(default)
                 .max(0)
         };
-        let (count, page) = (number("_count", DEFAULT_COUNT), number("_page", 1));
+        let (count, page) = (number("_count", page_count), number("_page", 1));
         if count.checked_mul(page).is_none() {
-            return (DEFAULT_COUNT, 1);
+            return (page_count.min(MOST), 1);
         }
         (count.min(MOST), page)
     }
@@ -268,7 +269,7 @@ mod tests {
     }
 
     fn faults(kind: ResourceType, query: &str) -> String {
-        parse(kind, &pairs(query), Handling::Lenient)
+        parse(kind, &pairs(query), 20, Handling::Lenient)
             .expect("lenient")
             .faults
             .to_string()
@@ -306,8 +307,8 @@ mod tests {
     #[test]
     fn strict_handling_refuses_what_lenient_handling_leaves_out() {
         let query = pairs("nonsense=1&status=draft");
-        assert!(parse(ResourceType::Task, &query, Handling::Strict).is_err());
-        let query = parse(ResourceType::Task, &query, Handling::Lenient).expect("lenient");
+        assert!(parse(ResourceType::Task, &query, 20, Handling::Strict).is_err());
+        let query = parse(ResourceType::Task, &query, 20, Handling::Lenient).expect("lenient");
         assert_eq!(query.echo, [("status".to_owned(), "draft".to_owned())]);
     }
 }

@@ -97,7 +97,7 @@ impl World {
     }
 
     async fn page(&self, kind: ResourceType, query: &str, access: &[&str]) -> Page {
-        let query = parse(kind, &pairs(query), Handling::Strict).expect("a good query");
+        let query = parse(kind, &pairs(query), 20, Handling::Strict).expect("a good query");
         let visible = Visible::Keys(access.iter().map(ToString::to_string).collect());
         self.store
             .read(async |conn| run(conn, &query, &self.totals, &visible, |_| visible.clone()).await)

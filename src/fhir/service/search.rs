@@ -56,7 +56,9 @@ impl Ground<'_> {
         if !admitted.is_allowed() {
             return Err(Fault::denied("search", Some(admitted.reason())).into());
         }
-        let query = search::parse(kind, pairs, handling)
+        let page_count = self.service.settings().page_count;
+        let page_count = i32::try_from(page_count).unwrap_or(i32::MAX);
+        let query = search::parse(kind, pairs, page_count, handling)
             .map_err(|faults| Fault::bad_request(faults.to_string()))?;
         if directory::generation(self.conn()?).await? != self.directory.generation() && !self.wrote
         {

@@ -7,25 +7,29 @@ mod lenient;
 mod read;
 mod scan;
 
+use std::borrow::Cow;
+
 use super::Resource;
-use super::failure::ParseError;
+use super::failure::{ParseError, Reading};
 
 /// Reads one resource of any R4 type.
 pub fn parse(document: &[u8]) -> Result<Resource, ParseError> {
-    read::resource(document).map_err(|failure| failure.locate(document))
+    read::resource(document, Reading::Strict).map_err(|failure| failure.locate(document))
 }
 
 /// As [`parse`], but what a server lets pass is left out instead of refused: unknown elements,
-/// nulls, empty strings, lists and objects. With the resource come the paths of what was left out.
+/// nulls, empty strings, lists and objects. Ids of resources may be of any form. With the resource come the paths of what was left out.
 pub fn parse_leniently(document: &[u8]) -> Result<(Resource, Vec<String>), ParseError> {
-    let refused = match parse(document) {
-        Ok(resource) => return Ok((resource, Vec::new())),
-        Err(error) => error,
-    };
-    match lenient::pruned(document) {
-        Some((pruned, left_out)) => Ok((parse(&pruned)?, left_out)),
-        None => Err(refused),
+    if let Ok(resource) = parse(document) {
+        return Ok((resource, Vec::new()));
     }
+    let (kept, left_out) = match lenient::pruned(document) {
+        Some((pruned, left_out)) => (Cow::Owned(pruned), left_out),
+        None => (Cow::Borrowed(document), Vec::new()),
+    };
+    let read = read::resource(&kept, Reading::Lenient);
+    let resource = read.map_err(|failure| failure.locate(&kept))?;
+    Ok((resource, left_out))
 }
 
 /// The JSON of a resource, pretty with two blanks a level or compact.

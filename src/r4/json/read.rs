@@ -3,12 +3,12 @@
 use serde_json::{Map, Number, Value};
 
 use super::scan::Scanner;
-use crate::r4::failure::{Failure, check_together, excerpt};
+use crate::r4::failure::{Failure, Reading, check_together, excerpt};
 use crate::r4::table::{Block, Content, Element, Primitive, Table, table};
 use crate::r4::{Resource, lexical, xhtml};
 
 /// Reads a document that is one resource.
-pub(super) fn resource(document: &[u8]) -> Result<Resource, Failure> {
+pub(super) fn resource(document: &[u8], reading: Reading) -> Result<Resource, Failure> {
     let text = std::str::from_utf8(document)
         .map_err(|error| Failure::new(error.valid_up_to(), "not UTF-8"))?;
     let table = table();
@@ -16,6 +16,7 @@ pub(super) fn resource(document: &[u8]) -> Result<Resource, Failure> {
         scanner: Scanner::new(text),
         table,
         element: element_block(table),
+        reading,
     };
     let members = reader.resource(true)?;
     if reader.scanner.peek() != 0 || reader.scanner.offset() < text.len() {
@@ -34,6 +35,7 @@ struct Reader<'a> {
     scanner: Scanner<'a>,
     table: &'static Table,
     element: Option<&'static Block>,
+    reading: Reading,
 }
 
 impl Reader<'_> {
@@ -162,6 +164,7 @@ impl Reader<'_> {
     }
 
     fn primitive(&mut self, primitive: Primitive) -> Result<Value, Failure> {
+        let primitive = self.reading.form_of(primitive);
         self.scanner.peek();
         let at = self.scanner.offset();
         let checked = |text: &str| {

@@ -1,17 +1,21 @@
 //! Builds the tree of a resource from XML, element by element of the table.
 
+use quick_xml::escape::resolve_xml_entity;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::QName;
 use quick_xml::{Reader as Events, XmlVersion};
 use serde_json::{Map, Number, Value};
 
 use super::NAMESPACE;
-use crate::r4::failure::{Failure, MAX_DEPTH, check_together, excerpt};
+use crate::r4::failure::{Failure, MAX_DEPTH, Reading, check_together, excerpt};
 use crate::r4::table::{Block, Content, Element, Primitive, Table, table};
 use crate::r4::{Resource, lexical, xhtml};
 
-/// Reads a document that is one resource.
-pub(super) fn resource(document: &[u8]) -> Result<Resource, Failure> {
+/// Reads a document that is one resource; with it come the names of what was left out.
+pub(super) fn resource(
+    document: &[u8],
+    reading: Reading,
+) -> Result<(Resource, Vec<String>), Failure> {
     let text = std::str::from_utf8(document)
         .map_err(|error| Failure::new(error.valid_up_to(), "not UTF-8"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -22,6 +26,8 @@ pub(super) fn resource(document: &[u8]) -> Result<Resource, Failure> {
         text,
         table: table(),
         depth: 0,
+        reading,
+        left_out: Vec::new(),
     };
     let Step::Open(start) = reader.next()? else {
         return Err(Failure::new(
@@ -31,8 +37,10 @@ pub(super) fn resource(document: &[u8]) -> Result<Resource, Failure> {
     };
     let members = reader.resource(&start, true)?;
     match reader.next()? {
-        Step::End => Resource::from_members(members)
-            .ok_or_else(|| Failure::new(text.len(), "no resource type")),
+        Step::End => match Resource::from_members(members) {
+            Some(resource) => Ok((resource, reader.left_out)),
+            None => Err(Failure::new(text.len(), "no resource type")),
+        },
         _ => Err(reader.failure("expected the end of the document")),
     }
 }
@@ -49,6 +57,9 @@ struct Reader<'a> {
     text: &'a str,
     table: &'static Table,
     depth: usize,
+    reading: Reading,
+    /// What lenient reading does not keep.
+    left_out: Vec<String>,
 }
 
 /// All occurrences of one element.
@@ -84,14 +95,48 @@ impl<'a> Reader<'a> {
                         return fail("expected the encoding UTF-8");
                     }
                 }
+                Ok(Event::DocType(_)) if self.leaves_out(|| "document type".to_owned()) => {}
                 Ok(Event::DocType(_)) => return fail("a document type is not allowed"),
                 Ok(Event::GeneralRef(_)) => return fail("an entity is not allowed here"),
+                Ok(Event::Text(_) | Event::CData(_))
+                    if self.depth > 0 && self.leaves_out(|| "text".to_owned()) => {}
                 Ok(Event::Text(_) | Event::CData(_) | Event::Empty(_)) => {
                     return fail("text between elements, expected it in a value attribute");
                 }
                 Err(error) => return Err(Failure::new(at, format!("broken XML: {error}"))),
             }
         }
+    }
+
+    /// Notes what is not kept, if reading is lenient.
+    fn leaves_out(&mut self, what: impl FnOnce() -> String) -> bool {
+        let is_lenient = self.reading == Reading::Lenient;
+        if is_lenient {
+            self.left_out.push(what());
+        }
+        is_lenient
+    }
+
+    /// The name of an element. Lenient reading looks at no prefix.
+    fn name<'s>(&self, start: &'s BytesStart<'_>) -> &'s str {
+        let name = start.name().0;
+        match name.rsplit_once(':') {
+            Some((_, local)) if self.reading == Reading::Lenient => local,
+            _ => name,
+        }
+    }
+
+    /// Passes over an element up to its end.
+    fn skip(&mut self) -> Result<(), Failure> {
+        let mut depth = 1_usize;
+        while depth > 0 {
+            match self.next()? {
+                Step::Open(_) => depth += 1,
+                Step::Close => depth -= 1,
+                Step::End => return Err(self.failure("ends inside of an element")),
+            }
+        }
+        Ok(())
     }
 
     fn enter(&mut self) -> Result<(), Failure> {
@@ -107,7 +152,7 @@ impl<'a> Reader<'a> {
         start: &BytesStart<'_>,
         is_root: bool,
     ) -> Result<Map<String, Value>, Failure> {
-        let name = start.name().0;
+        let name = self.name(start);
         let Some(id) = self.table.resource(name) else {
             return Err(self.failure(format!("{} is no resource type of R4", excerpt(name))));
         };
@@ -122,7 +167,7 @@ impl<'a> Reader<'a> {
             }
         };
         let has_namespace = start.attributes().flatten().any(|a| a.key.0 == "xmlns");
-        if is_root && !has_namespace {
+        if is_root && !has_namespace && self.reading == Reading::Strict {
             return Err(within(
                 self.failure(format!("expected xmlns=\"{NAMESPACE}\"")),
             ));
@@ -141,16 +186,22 @@ impl<'a> Reader<'a> {
         let at = self.offset();
         let mut slots = self.attributes(start, block)?;
         while let Step::Open(child) = self.next()? {
-            let name = child.name().0;
+            let name = self.name(&child);
             let Some(index) = child_index(block, name) else {
+                if self.leaves_out(|| format!("{}.{name}", block.name)) {
+                    self.skip()?;
+                    continue;
+                }
                 let shown = excerpt(name);
                 return Err(self.failure(format!("unknown element {shown} in {}", block.name)));
             };
             self.child(&child, &block.elements()[index], index, &mut slots)?;
         }
         self.depth -= 1;
+        slots.retain(|slot| !slot.values.is_empty());
         slots.sort_by_key(|slot| slot.index);
-        if slots.is_empty() && members.is_empty() {
+        let is_empty = slots.is_empty() && members.is_empty();
+        if is_empty && !self.leaves_out(|| format!("empty {}", block.name)) {
             return Err(Failure::new(at, "an empty element, expected a child"));
         }
         let present: Vec<_> = slots.iter().map(|slot| slot.index).collect();
@@ -172,6 +223,10 @@ impl<'a> Reader<'a> {
             let index = block
                 .index_of(&name)
                 .filter(|index| block.elements()[*index].is_attribute);
+            let is_kept = index.is_some() && !value.is_empty();
+            if !is_kept && self.leaves_out(|| format!("{}.{name}", block.name)) {
+                continue;
+            }
             let Some(index) = index else {
                 let shown = excerpt(&name);
                 return Err(self.failure(format!("unknown attribute {shown} in {}", block.name)));
@@ -189,18 +244,24 @@ impl<'a> Reader<'a> {
     }
 
     /// The attributes that are not about namespaces.
-    fn plain_attributes(&self, start: &BytesStart<'_>) -> Result<Vec<(String, String)>, Failure> {
+    fn plain_attributes(
+        &mut self,
+        start: &BytesStart<'_>,
+    ) -> Result<Vec<(String, String)>, Failure> {
         let mut plain = Vec::new();
         for attribute in start.attributes() {
-            let broken = |error: String| self.failure(format!("broken XML: {error}"));
+            let at = self.offset();
+            let broken = |error: String| Failure::new(at, format!("broken XML: {error}"));
             let attribute = attribute.map_err(|error| broken(error.to_string()))?;
             if attribute.value.contains('<') {
                 return Err(broken("'<' in an attribute".to_owned()));
             }
-            let value = attribute.normalized_value(XmlVersion::Implicit1_0);
+            // Only the entities of XML: FHIR has no others outside of narratives.
+            let value = attribute
+                .normalized_value_with(XmlVersion::Implicit1_0, 1, |name| resolve_xml_entity(name));
             let value = value.map_err(|error| broken(error.to_string()))?;
             match attribute.key.0 {
-                "xmlns" if value != NAMESPACE => {
+                "xmlns" if value != NAMESPACE && !self.leaves_out(|| format!("xmlns {value}")) => {
                     let found = excerpt(&value);
                     let message = format!("expected the namespace {NAMESPACE}, found {found}");
                     return Err(self.failure(message));
@@ -234,6 +295,9 @@ impl<'a> Reader<'a> {
         };
         let count = slots[place].values.len();
         if !element.is_list && count > 0 {
+            if self.leaves_out(|| format!("second {name}")) {
+                return self.skip();
+            }
             return Err(self.failure("given twice, expected one").within(name));
         }
         // A list is a level of its own in JSON.
@@ -246,8 +310,11 @@ impl<'a> Reader<'a> {
             }
         })?;
         self.depth -= usize::from(element.is_list);
-        slots[place].values.push(value);
-        slots[place].extras.push(extra);
+        let is_empty = value.is_null() || value.as_object().is_some_and(Map::is_empty);
+        if !is_empty || !extra.is_null() {
+            slots[place].values.push(value);
+            slots[place].extras.push(extra);
+        }
         Ok(())
     }
 
@@ -270,10 +337,15 @@ impl<'a> Reader<'a> {
 
     /// The one resource inside of an element.
     fn wrapped(&mut self, start: &BytesStart<'_>) -> Result<Map<String, Value>, Failure> {
-        if let Some((name, _)) = self.plain_attributes(start)?.first() {
+        if let Some((name, _)) = self.plain_attributes(start)?.first()
+            && !self.leaves_out(|| format!("attribute {name}"))
+        {
             return Err(self.failure(format!("unknown attribute {}", excerpt(name))));
         }
         let Step::Open(child) = self.next()? else {
+            if self.leaves_out(|| "an element without its resource".to_owned()) {
+                return Ok(Map::new());
+            }
             return Err(self.failure("expected a resource"));
         };
         let members = self.resource(&child, false)?;
@@ -293,10 +365,14 @@ impl<'a> Reader<'a> {
         let (mut value, mut extra) = (Value::Null, Map::new());
         for (name, text) in self.plain_attributes(start)? {
             match name.as_str() {
+                "value"
+                    if text.is_empty() && self.leaves_out(|| format!("empty {}", element.name)) => {
+                }
                 "value" => value = self.value(element, &text)?,
                 "id" if !text.is_empty() => {
                     extra.insert(name, Value::String(text));
                 }
+                _ if self.leaves_out(|| format!("{}.{name}", element.name)) => {}
                 _ => {
                     let shown = excerpt(&name);
                     let message = format!("attribute {shown}, expected value or id");
@@ -314,7 +390,8 @@ impl<'a> Reader<'a> {
         } else {
             Value::Object(extra)
         };
-        if value.is_null() && extra.is_null() {
+        let is_empty = value.is_null() && extra.is_null();
+        if is_empty && !self.leaves_out(|| format!("empty {}", element.name)) {
             return Err(Failure::new(at, "expected a value attribute"));
         }
         Ok((value, extra))
@@ -327,8 +404,12 @@ impl<'a> Reader<'a> {
             let block = self
                 .table
                 .find("Extension")
-                .filter(|_| child.name().0 == "extension");
+                .filter(|_| self.name(&child) == "extension");
             let Some(block) = block else {
+                if self.leaves_out(|| child.name().0.to_owned()) {
+                    self.skip()?;
+                    continue;
+                }
                 let shown = excerpt(child.name().0);
                 return Err(self.failure(format!("element {shown}, expected extension")));
             };
@@ -337,7 +418,9 @@ impl<'a> Reader<'a> {
             let extension = self.object(&child, self.table.block(block), Map::new());
             self.depth -= 1;
             let extension = extension.map_err(|failure| failure.at_index("extension", index))?;
-            extensions.push(Value::Object(extension));
+            if !extension.is_empty() {
+                extensions.push(Value::Object(extension));
+            }
         }
         Ok(extensions)
     }
@@ -346,7 +429,7 @@ impl<'a> Reader<'a> {
         let Content::Primitive(primitive) = element.content else {
             return Err(self.failure("expected elements, found a value"));
         };
-        lexical::check(primitive, text).map_err(|expected| {
+        lexical::check(self.reading.form_of(primitive), text).map_err(|expected| {
             self.failure(format!("expected {expected}, found {}", excerpt(text)))
         })?;
         match primitive {

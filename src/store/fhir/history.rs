@@ -75,19 +75,22 @@ struct Row {
     content_size: Option<i64>,
 }
 
-/// Everything that ever was a version; a deletion is seen by whoever could see what it deleted.
-const ALL: &str = "SELECT id, type AS kind, version, last_updated AS at, false AS deletion, \
+/// Everything that ever was a version.
+const VERSIONS: &str = "SELECT id, type AS kind, version, last_updated AS at, false AS deletion, \
         document, access, context, content, content_size FROM version \
     UNION ALL SELECT id, type, version, last_updated, false, \
-        document, access, context, content, content_size FROM resource \
-    UNION ALL SELECT id, type, version + 1, deleted, true, \
+        document, access, context, content, content_size FROM resource";
+/// A deletion is seen by whoever could see what it deleted.
+const DELETIONS: &str = " UNION ALL SELECT id, type, version + 1, deleted, true, \
         document, access, context, content, content_size FROM resource WHERE deleted IS NOT NULL";
 
 /// The exact number of versions, and those of the page.
 pub async fn run(conn: &mut AsyncPgConnection, query: &Query) -> Result<(i64, Vec<Line>), Error> {
     let condition = Condition::of(query);
+    // Readers of the history of a type or of everything expect a resource in each entry.
+    let deletions = if query.id.is_some() { DELETIONS } else { "" };
     let sql = format!(
-        "WITH h AS (SELECT * FROM ({ALL}) u WHERE {}), \
+        "WITH h AS (SELECT * FROM ({VERSIONS}{deletions}) u WHERE {}), \
          page AS (SELECT * FROM h ORDER BY at, id, version LIMIT {} OFFSET {}) \
          SELECT c.total, p.id, p.kind, p.version, p.at, p.deletion, p.document, p.content, \
                 p.content_size \
