@@ -10,6 +10,7 @@
 
 #![allow(
     dead_code,
+    unused_imports,
     reason = "tests and benches share this module, and neither needs all of it"
 )]
 
