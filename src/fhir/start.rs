@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{App, HttpServer, middleware};
+use actix_web::{App, HttpServer, middleware, web};
 
 use crate::auth::Roles;
 use crate::fhir::service::Service;
@@ -88,11 +88,14 @@ fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> Resu
         shutdown: shutdown.clone(),
     };
     let shared = Arc::clone(service);
+    let proxies = acceptor.clone();
     let server = HttpServer::new(move || {
         let (service, sockets) = (Arc::clone(&shared), sockets.clone());
+        let proxies = web::Data::new(proxies.clone());
         App::new()
             .wrap(middleware::Compress::default())
             .wrap(middleware::from_fn(rest::around))
+            .app_data(proxies)
             .configure(move |config| rest::configure(&service, sockets, config))
     })
     .on_connect(tls::remember_peer)
