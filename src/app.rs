@@ -70,6 +70,8 @@ pub enum Error {
     Signals(#[source] std::io::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
+    #[error("this program was built without the {0} role")]
+    NotBuiltIn(&'static str),
     #[error(transparent)]
     Client(#[from] http::Error),
     #[cfg(feature = "bpe")]
@@ -123,11 +125,10 @@ async fn start(
     for role in roles {
         let store = database.store(schema(*role)).await?;
         watch_database(*role, &store, &health);
-        match role {
-            #[cfg(feature = "fhir")]
-            Role::Fhir => start_fhir(config, store, shutdown).await?,
-            #[cfg(feature = "bpe")]
-            Role::Bpe => start_bpe(config, store, &health, shutdown)?,
+        if schema(*role) == Schema::Fhir {
+            start_fhir(config, store, shutdown).await?;
+        } else {
+            start_bpe(config, store, &health, shutdown)?;
         }
     }
     start_status(config, roles, &health, shutdown).await?;
@@ -165,6 +166,16 @@ fn start_bpe(
     };
     crate::bpe::role::start(settings, store, health, Clock::system(), shutdown)?;
     Ok(())
+}
+
+#[cfg(not(feature = "fhir"))]
+async fn start_fhir(_: &Config, _: Store, _: &Shutdown) -> Result<(), Error> {
+    Err(Error::NotBuiltIn("fhir"))
+}
+
+#[cfg(not(feature = "bpe"))]
+fn start_bpe(_: &Config, _: Store, _: &Health, _: &Shutdown) -> Result<(), Error> {
+    Err(Error::NotBuiltIn("bpe"))
 }
 
 /// A role is well as long as it gets a connection.

@@ -56,6 +56,12 @@ Examples:
     /// Look after the database.
     #[command(subcommand)]
     Db(command::db::Db),
+    /// Try processes without a network: play scenarios, check models.
+    #[command(subcommand)]
+    Process(command::process::Process),
+    /// Check, list and pack process plugins.
+    #[command(subcommand)]
+    Plugin(command::plugin::Plugin),
     /// Ask a running node whether it is well.
     #[command(after_help = "\
 Exit codes: 0 every status listener answers that all is well, 1 otherwise.
@@ -130,6 +136,8 @@ pub fn main() -> ExitCode {
         Command::Config(config) => command::config::run(&config),
         Command::Cert(cert) => command::cert::run(&cert),
         Command::Db(db) => command::db::run(&db),
+        Command::Process(process) => command::process::run(&process),
+        Command::Plugin(plugin) => command::plugin::run(&plugin),
         Command::Healthcheck {
             roles,
             configuration,

@@ -6,5 +6,11 @@ pub mod config;
 pub mod db;
 pub mod dev;
 pub mod healthcheck;
+pub mod plugin;
+#[cfg(feature = "bpe")]
+pub mod process;
+#[cfg(not(feature = "bpe"))]
+#[path = "process_absent.rs"]
+pub mod process;
 pub mod serve;
 pub mod table;

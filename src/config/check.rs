@@ -52,6 +52,9 @@ impl Config {
         let organization = Organization::read(reader, "organization");
         need_base_url(reader, needs);
         let fhir = Fhir::read(reader, "fhir");
+        if let Some(url) = fhir.as_ref().and_then(|fhir| fhir.base_url.as_ref()) {
+            without_slash(reader, "fhir", "base-url", url);
+        }
         let tls = when(needs.fhir || reader.mentions("tls"), || {
             Tls::read(reader, "tls")
         });
@@ -100,7 +103,6 @@ impl FhirRole {
             );
         }
         let base_url = fhir.base_url.clone()?;
-        without_slash(reader, "fhir", "base-url", &base_url);
         Some(Self { base_url, tls })
     }
 }

@@ -15,7 +15,7 @@ pub struct Fault {
     status: u16,
     /// What the client reads; without it the body is empty.
     outcome: Option<Outcome>,
-    /// What only the log reads.
+    /// What the log reads, and of a refusal also who is at home: [`Fault::in_full`].
     internal: Option<String>,
     headers: Vec<(&'static str, String)>,
 }
@@ -239,6 +239,15 @@ impl Fault {
             internal: Some(detail.into()),
             ..Self::told(500, IssueType::Exception, "Error while accessing DB")
         }
+    }
+
+    /// The same with the reason of a refusal in the answer.
+    #[must_use]
+    pub fn in_full(mut self) -> Self {
+        if let Some(reason) = self.internal.as_ref().filter(|_| self.status < 500) {
+            self.outcome = self.outcome.map(|outcome| outcome.with_details(reason));
+        }
+        self
     }
 
     #[must_use]

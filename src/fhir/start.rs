@@ -4,8 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::{App, HttpServer, middleware, web};
-
 use crate::auth::Roles;
 use crate::fhir::service::Service;
 use crate::fhir::settings::Settings;
@@ -19,8 +17,6 @@ use crate::store::{self, Store};
 
 /// How often old events and content without an owner are removed.
 const SWEEP: Duration = Duration::from_secs(3600);
-/// How long requests that were accepted may take when the end has begun.
-const PATIENCE: u64 = 25;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -64,7 +60,7 @@ pub async fn start(
     let mailbox = Arc::clone(&service) as Arc<dyn Mailbox>;
     let feed = Feed::open(service.store().clone(), mailbox, service.clock().clone()).await?;
     follow(&service, &feed, shutdown);
-    listen(&service, &feed, shutdown)?;
+    rest::listen(&service, &feed, shutdown)?;
     keep_house(&service, shutdown);
     Ok(Running { service })
 }
@@ -76,50 +72,6 @@ fn thumbprint(path: &Path) -> Result<Option<String>, Error> {
         .first()
         .and_then(|leaf| tls::PeerCertificate::try_from(&**leaf).ok());
     Ok(leaf.map(|leaf| leaf.thumbprint_hex().to_owned()))
-}
-
-fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> Result<(), Error> {
-    let settings = service.settings();
-    let address = settings.listen;
-    let broken = |cause| Error::Listen { address, cause };
-    let acceptor = tls::Acceptor::new(settings.tls.clone())?;
-    let sockets = rest::Sockets {
-        feed: Arc::clone(feed),
-        shutdown: shutdown.clone(),
-    };
-    let shared = Arc::clone(service);
-    let proxies = acceptor.clone();
-    let server = HttpServer::new(move || {
-        let (service, sockets) = (Arc::clone(&shared), sockets.clone());
-        let proxies = web::Data::new(proxies.clone());
-        App::new()
-            .wrap(middleware::Compress::default())
-            .wrap(middleware::from_fn(rest::around))
-            .app_data(proxies)
-            .configure(move |config| rest::configure(&service, sockets, config))
-    })
-    .on_connect(tls::remember_peer)
-    .tls_handshake_timeout(tls::HANDSHAKE_TIMEOUT)
-    .shutdown_timeout(PATIENCE)
-    .disable_signals()
-    .bind_openssl(address, acceptor.builder()?)
-    .map_err(broken)?
-    .run();
-    tracing::info!(%address, base = settings.base_url, "the mailbox listens");
-    let handle = server.handle();
-    let watch = acceptor.watch();
-    let begun = shutdown.clone();
-    shutdown.spawn(async move {
-        begun.begun().await;
-        watch.abort();
-        handle.stop(true).await;
-    });
-    shutdown.spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the mailbox stopped listening");
-        }
-    });
-    Ok(())
 }
 
 /// Delivers events to sockets.

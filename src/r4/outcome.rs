@@ -101,6 +101,8 @@ pub struct Issue {
     pub place: Option<Place>,
     /// The identifier of the message, given by validators.
     pub message_id: Option<String>,
+    /// More than the diagnostics say, for those who may know it.
+    pub details: Option<String>,
 }
 
 impl Issue {
@@ -112,6 +114,7 @@ impl Issue {
             diagnostics: diagnostics.into(),
             place: None,
             message_id: None,
+            details: None,
         }
     }
 
@@ -129,12 +132,17 @@ impl Issue {
         }
         issue.insert("severity".to_owned(), json!(self.severity.code()));
         issue.insert("code".to_owned(), json!(self.kind.code()));
+        let mut details = Map::new();
         if let Some(id) = &self.message_id {
             let system = "http://hl7.org/fhir/java-core-messageId";
-            issue.insert(
-                "details".to_owned(),
-                json!({"coding": [{"system": system, "code": id}]}),
-            );
+            let coding = json!([{"system": system, "code": id}]);
+            details.insert("coding".to_owned(), coding);
+        }
+        if let Some(text) = &self.details {
+            details.insert("text".to_owned(), json!(text));
+        }
+        if !details.is_empty() {
+            issue.insert("details".to_owned(), Value::Object(details));
         }
         issue.insert("diagnostics".to_owned(), json!(self.diagnostics));
         if let Some(place) = &self.place {
@@ -208,6 +216,15 @@ impl Outcome {
     #[must_use]
     pub fn with(mut self, issue: Issue) -> Self {
         self.issues.push(issue);
+        self
+    }
+
+    /// Adds to the first issue what its diagnostics leave out.
+    #[must_use]
+    pub fn with_details(mut self, text: impl Into<String>) -> Self {
+        if let Some(first) = self.issues.first_mut() {
+            first.details = Some(text.into());
+        }
         self
     }
 

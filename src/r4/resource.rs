@@ -214,7 +214,7 @@ impl Resource {
     /// first, as every FHIR server prints them.
     pub fn stamp(&mut self, id: &str, version: i64, last_updated: &str) {
         let mut old = std::mem::take(&mut self.members);
-        let mut meta = match old.remove("meta") {
+        let mut meta = match old.shift_remove("meta") {
             Some(Value::Object(meta)) => meta,
             _ => Map::new(),
         };

@@ -16,13 +16,15 @@ impl Machine<'_> {
             return;
         }
         let (role, waits) = (found.role, found.waits);
+        // Its end listeners have already run, or are just running.
+        let leaving = found.phase == Phase::Leaving;
         self.change_frame(frame, |found| {
             found.phase = Phase::Canceling;
             found.waits = None;
         });
         self.remove_events(frame);
         self.push(Op::Drop(frame));
-        if !matches!(role, Role::Body | Role::Revived) {
+        if !leaving && !matches!(role, Role::Body | Role::Revived) {
             self.push(Op::Listen {
                 frame,
                 on: On::End { canceled: true },
@@ -53,6 +55,7 @@ impl Machine<'_> {
         let role = found.role;
         if !matches!(role, Role::Body | Role::Revived) {
             let node = self.node(frame);
+            self.change_frame(frame, |found| found.task_variables.clear());
             self.map_outputs(frame, &node.outputs)?;
         }
         if role != Role::Revived {

@@ -32,19 +32,7 @@ impl Machine<'_> {
                 task,
                 variables,
                 local,
-            } => {
-                let frame = self.task_frame(task)?;
-                self.apply_all(frame, local, true);
-                self.state.written.retain(|change| change.scope != frame);
-                self.apply_all(frame, variables, false);
-                self.push(Op::Complete(frame));
-                let on = On::Task {
-                    event: "complete".to_owned(),
-                    task,
-                };
-                self.push(Op::Listen { frame, on, at: 0 });
-                Ok(())
-            }
+            } => self.complete_task(task, variables, local),
             Trigger::Throw {
                 task,
                 outcome,
@@ -79,6 +67,20 @@ impl Machine<'_> {
                 self.modify(&instructions)
             }
         }
+    }
+
+    /// Somebody has done a user task: its listeners run, then the activity ends.
+    fn complete_task(&mut self, task: WaitId, variables: Variables, local: Variables) -> Done {
+        let frame = self.task_frame(task)?;
+        self.apply_all(frame, local, true);
+        self.apply_all(frame, variables, false);
+        self.push(Op::Complete(frame));
+        let on = On::Task {
+            event: "complete".to_owned(),
+            task,
+        };
+        self.push(Op::Listen { frame, on, at: 0 });
+        Ok(())
     }
 
     fn start(&mut self, start: Start) -> Done {
@@ -186,13 +188,8 @@ impl Machine<'_> {
         if self.frame(target).is_none() {
             return Err(self.stale(format!("there is no activity instance {}", target.0)));
         }
-        let task = self.state.tasks.values().any(|task| task.frame == target);
         for setting in settings {
             self.apply(target, setting);
-        }
-        if task {
-            // Variables of a task are below its activity, whose conditions do not see them.
-            self.state.written.retain(|change| change.scope != target);
         }
         let before = self.state.agenda.len();
         self.conditions(None)?;

@@ -32,6 +32,14 @@ impl<'g> Machine<'g> {
             repeat: None,
         };
         self.state.next += 1;
+        self.put_new(job);
+    }
+
+    /// A new job has as many attempts as its retry cycle says, one at least.
+    fn put_new(&mut self, mut job: Job) {
+        if let Some(Ok(cycle)) = self.cycle_of(&job) {
+            job.retries = cycle.attempts.max(1);
+        }
         self.put_job(job);
     }
 
@@ -144,32 +152,35 @@ impl<'g> Machine<'g> {
         let Some(mut job) = self.state.jobs.get(&id).cloned() else {
             return Err(self.stale(format!("there is no job {}", id.0)));
         };
-        let cycle = match self.retry_of(&job) {
-            Some(Retry(expression)) => {
-                let text = expression.text(&mut self.seen(job.frame));
-                let text = self.evaluated(job.frame, text)?;
-                let cycle = timer::retries(&text);
-                Some(cycle.map_err(|message| self.failure(job.frame, "retry", message))?)
+        let mut cause = failure.to_string();
+        let pause = match self.cycle_of(&job) {
+            Some(Ok(cycle)) => cycle.pause(job.retries),
+            Some(Err(message)) => {
+                job.retries = 1;
+                cause = format!("{cause}; and it cannot be retried: {message}");
+                None
             }
             None => None,
         };
-        let mut pause = None;
-        if let Some(cycle) = cycle {
-            if !job.failed {
-                job.retries = cycle.attempts;
-            }
-            pause = cycle.pause(job.retries);
-        }
         job.failed = true;
         job.retries = job.retries.saturating_sub(1);
         job.due = pause.map_or(self.now, |pause| timer::after(self.now, pause));
         if job.retries == 0 {
-            job.incident = Some(failure.to_string());
-            let message = failure.to_string();
-            self.history(job.frame, EventKind::Incident { message });
+            job.incident = Some(cause.clone());
+            self.history(job.frame, EventKind::Incident { message: cause });
         }
         self.put_job(job);
         Ok(())
+    }
+
+    /// The retry cycle of a job, evaluated where the job stands.
+    fn cycle_of(&mut self, job: &Job) -> Option<Result<timer::Retries, String>> {
+        let Retry(expression) = self.retry_of(job)?;
+        let text = expression.text(&mut self.seen(job.frame));
+        Some(
+            text.map_err(|error| error.to_string())
+                .and_then(|text| timer::retries(&text)),
+        )
     }
 
     fn retry_of(&self, job: &Job) -> Option<&'g Retry> {

@@ -107,6 +107,7 @@ impl Machine<'_> {
         let compensates = found.compensates;
         let node = self.node(frame);
         if role != Role::Body {
+            self.change_frame(frame, |found| found.task_variables.clear());
             self.map_outputs(frame, &node.outputs)?;
         }
         self.history(frame, EventKind::Completed);

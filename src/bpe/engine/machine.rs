@@ -9,6 +9,9 @@ use super::{End, Failure, Next, Step, Trigger};
 use crate::bpe::expression::EvaluationError;
 use crate::bpe::model::{Graph, Kind, Node, Variables};
 
+/// Operations of one step. A model that needs more runs in circles without ever waiting.
+const BUDGET: u32 = 5_000_000;
+
 pub(super) type Done<T = ()> = Result<T, Failure>;
 
 /// One step in the making.
@@ -33,13 +36,19 @@ impl<'g> Machine<'g> {
 
     pub(super) fn run(mut self, trigger: Trigger) -> Done<Step> {
         self.accept(trigger)?;
+        let mut budget = BUDGET;
         let next = loop {
             if self.end.is_some() {
                 self.clear();
             }
             match self.state.agenda.last() {
                 Some(Op::Await { request, .. }) => break Next::Request(request.clone()),
+                Some(_) if budget == 0 => {
+                    let message = "the process runs in circles without waiting for anything";
+                    return Err(self.failure(State::ROOT, "endless", message));
+                }
                 Some(_) => {
+                    budget -= 1;
                     if let Some(op) = self.state.agenda.pop() {
                         self.perform(op)?;
                     }

@@ -147,3 +147,6 @@ pub fn constant(expression: &Expression) -> Result<String, EvaluationError> {
 pub fn timestamp(value: &Variable) -> Result<Timestamp, String> {
     timer::date(value)
 }
+
+#[cfg(test)]
+mod tests;

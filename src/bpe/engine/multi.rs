@@ -8,6 +8,9 @@ use super::state::{Counters, Frame, FrameId, Phase, Role};
 use crate::bpe::expression::{Condition, Expression};
 use crate::bpe::model::{MultiInstance, Variable};
 
+/// More instances than any process needs; keeps a wrong number from eating the memory.
+const LARGEST: u32 = 100_000;
+
 impl<'g> Machine<'g> {
     fn multi(&self, body: FrameId) -> Option<&'g MultiInstance> {
         self.node(body).multi.as_ref()
@@ -87,10 +90,14 @@ impl<'g> Machine<'g> {
     fn cardinality(&mut self, body: FrameId, cardinality: &Expression) -> Done<u32> {
         let text = cardinality.text(&mut self.seen(body));
         let text = self.evaluated(body, text)?;
-        text.trim().parse().map_err(|_| {
-            let message = format!("'{text}' is not a number of instances");
-            self.failure(body, "multi-instance", message)
-        })
+        text.trim()
+            .parse()
+            .ok()
+            .filter(|count| *count <= LARGEST)
+            .ok_or_else(|| {
+                let message = format!("'{text}' is not a number of instances");
+                self.failure(body, "multi-instance", message)
+            })
     }
 
     fn instance(

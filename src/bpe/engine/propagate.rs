@@ -108,7 +108,7 @@ impl Machine<'_> {
         } else {
             self.state.parent(handler.frame).unwrap_or(State::ROOT)
         };
-        let message = message.map(|text| Variable::from(text)).unwrap_or_default();
+        let message = message.map(Variable::from).unwrap_or_default();
         for (name, value) in [
             (code_variable, Variable::from(code)),
             (message_variable, message),

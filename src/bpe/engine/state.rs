@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use super::agenda::Op;
@@ -30,6 +31,7 @@ pub struct WaitId(pub u64);
 /// Everything about a running instance. Serialises to JSON with a format number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
+    #[serde(deserialize_with = "known_format")]
     format: u16,
     pub instance: InstanceId,
     pub business_key: Option<String>,
@@ -85,6 +87,9 @@ pub(super) struct Frame {
     pub waits: Option<Waiting>,
     #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub variables: Variables,
+    /// Variables of a user task: gone before the outputs of its activity are mapped.
+    #[serde(default, skip_serializing_if = "Variables::is_empty")]
+    pub task_variables: Variables,
     /// Loop counter and element: beside the inner instance, not in it.
     #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub loop_variables: Variables,
@@ -104,6 +109,16 @@ pub(super) struct Frame {
     /// Frames directly below.
     #[serde(default, skip_serializing_if = "is_default")]
     pub children: u32,
+}
+
+/// A state of another layout is refused, not guessed at.
+fn known_format<'de, D: Deserializer<'de>>(from: D) -> Result<u16, D::Error> {
+    let format = u16::deserialize(from)?;
+    if format == FORMAT {
+        return Ok(format);
+    }
+    let message = format!("the state has format {format}; this release reads format {FORMAT}");
+    Err(D::Error::custom(message))
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -190,6 +205,7 @@ impl Frame {
             via: None,
             waits: None,
             variables: Variables::new(),
+            task_variables: Variables::new(),
             loop_variables: Variables::new(),
             counters: None,
             out: Vec::new(),
@@ -198,6 +214,12 @@ impl Frame {
             triggered: false,
             children: 0,
         }
+    }
+
+    /// A variable of this frame, the innermost first.
+    pub(super) fn own_variable(&self, name: &str) -> Option<&Variable> {
+        let all = [&self.task_variables, &self.variables, &self.loop_variables];
+        all.into_iter().find_map(|variables| variables.get(name))
     }
 
     /// On the way to a node or away from it: no activity instance yet, or no longer.
@@ -293,10 +315,7 @@ impl State {
         let mut at = frame;
         loop {
             let found = self.frames.get(&at)?;
-            let local = found
-                .variables
-                .get(name)
-                .or_else(|| found.loop_variables.get(name));
+            let local = found.own_variable(name);
             if local.is_some() || at == Self::ROOT {
                 return local;
             }
@@ -323,6 +342,7 @@ impl State {
         };
         let mut all = found.loop_variables.clone();
         all.extend(found.variables.clone());
+        all.extend(found.task_variables.clone());
         all
     }
 

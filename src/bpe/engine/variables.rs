@@ -129,6 +129,9 @@ impl<'g> Machine<'g> {
     }
 
     pub(super) fn apply(&mut self, frame: FrameId, setting: &Setting) {
+        if setting.local && self.state.tasks.values().any(|task| task.frame == frame) {
+            return self.write_to_task(frame, setting);
+        }
         let target = if setting.local {
             self.local_frame(frame)
         } else {
@@ -150,12 +153,25 @@ impl<'g> Machine<'g> {
         }
     }
 
+    /// Variables of a task lie below its activity, whose conditions do not see them.
+    fn write_to_task(&mut self, frame: FrameId, setting: &Setting) {
+        let Setting { name, value, .. } = setting;
+        self.change_frame(frame, |found| match value {
+            Some(value) => {
+                found.task_variables.insert(name.clone(), value.clone());
+            }
+            None => {
+                found.task_variables.shift_remove(name);
+            }
+        });
+    }
+
     /// The nearest frame that has the variable.
     fn owner(&self, frame: FrameId, name: &str) -> Option<FrameId> {
         let mut at = frame;
         loop {
             let found = self.frame(at)?;
-            if found.variables.contains_key(name) || found.loop_variables.contains_key(name) {
+            if found.own_variable(name).is_some() {
                 return Some(at);
             }
             at = self.state.parent(at)?;
@@ -167,6 +183,14 @@ impl<'g> Machine<'g> {
         let Some(found) = self.state.frames.get_mut(&frame) else {
             return;
         };
+        if found.task_variables.contains_key(name) {
+            let setting = Setting {
+                name: name.to_owned(),
+                value,
+                local: true,
+            };
+            return self.write_to_task(frame, &setting);
+        }
         let beside = found.loop_variables.contains_key(name);
         let variables = if beside {
             &mut found.loop_variables

@@ -152,7 +152,11 @@ fn error(element: Element, definitions: &Definitions, reader: &mut Reader) -> Ev
                 event.code.clone_from(&found.code);
                 event.message.clone_from(&found.message);
             }
-            None => reader.error(element, format!("errorRef '{id}' names no error")),
+            None => {
+                let message = format!("errorRef '{id}' names no error and is taken as the code");
+                reader.warn(element, message);
+                event.code = Some(id.to_owned());
+            }
         }
     }
     Event::Error(event)

@@ -9,10 +9,11 @@ use crate::bpe::model::Position;
 pub(super) const BPMN: &str = "http://www.omg.org/spec/BPMN/20100524/MODEL";
 
 /// Extension namespaces that mean the same to us.
-const EXTENSIONS: [&str; 3] = [
+const EXTENSIONS: [&str; 4] = [
     "http://camunda.org/schema/1.0/bpmn",
     "http://operaton.org/schema/1.0/bpmn",
     "http://www.camunda.com/fox",
+    "http://www.operaton.com/fox",
 ];
 
 pub(super) struct Reader<'a> {
@@ -168,7 +169,7 @@ pub(super) fn is_true(element: Element, name: &str) -> bool {
 pub(super) fn text(element: Element) -> String {
     let parts: String = element
         .children()
-        .filter(|child| child.is_text())
+        .filter(Element::is_text)
         .filter_map(|child| child.text())
         .collect();
     parts.trim().to_owned()

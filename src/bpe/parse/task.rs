@@ -166,15 +166,11 @@ pub(super) fn multi_instance(element: Element, reader: &mut Reader) -> Option<Mu
     let element_variable = extension_attribute(characteristics, "elementVariable")
         .or_else(|| item.and_then(|item| item.attribute("name")))
         .map(str::to_owned);
-    if cardinality.is_none() && collection.is_none() {
-        let message = if element_variable.is_some() {
-            "has an element variable but no collection; set camunda:collection"
-        } else {
-            "needs a loopCardinality or a camunda:collection"
+    if collection.is_none() && (cardinality.is_none() || element_variable.is_some()) {
+        let message = match element_variable {
+            Some(_) => "has an element variable but no collection; set camunda:collection",
+            None => "needs a loopCardinality or a camunda:collection",
         };
-        reader.error(characteristics, message);
-    } else if element_variable.is_some() && collection.is_none() {
-        let message = "has an element variable but no collection; set camunda:collection";
         reader.error(characteristics, message);
     }
     let (async_before, async_after) = extension::continuations(characteristics);

@@ -45,3 +45,44 @@ fn broken_xml_and_foreign_files_are_refused() {
         assert!(parse(source).is_err(), "{source}");
     }
 }
+
+/// The tutorial's skeletons, which readers are to complete (`spec/bpmn.md` §1.1).
+const SKELETONS: [&str; 2] = [
+    "dsf-process-tutorial/bpmn/dic-process.bpmn",
+    "dsf-process-tutorial/bpmn/cos-process.bpmn",
+];
+
+#[test]
+fn the_models_of_published_plugins_parse() {
+    let given = std::env::var_os("DSF_SHARED").map(std::path::PathBuf::from);
+    let beside = || std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let folder = given.unwrap_or_else(beside).join("data/plugins");
+    let Ok(plugins) = std::fs::read_dir(folder) else {
+        println!("skipped: no plugins in $DSF_SHARED or ../shared");
+        return;
+    };
+    let mut count = 0;
+    for plugin in plugins {
+        let Ok(models) = std::fs::read_dir(plugin.unwrap().path().join("bpmn")) else {
+            continue;
+        };
+        for model in models {
+            let path = model.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let source = std::fs::read_to_string(&path)
+                .unwrap()
+                .replace("#{version}", "1.0");
+            let parsed = parse(&source);
+            if SKELETONS.iter().any(|skeleton| path.ends_with(skeleton)) {
+                assert!(parsed.is_err(), "{name}");
+                continue;
+            }
+            let parsed = parsed.unwrap_or_else(|problems| panic!("{name}: {problems:#?}"));
+            for warning in parsed.warnings {
+                println!("{name}:{warning}");
+            }
+            count += parsed.graphs.len();
+        }
+    }
+    println!("{count} processes");
+}

@@ -10,6 +10,9 @@ pub mod package;
 #[cfg(test)]
 mod testing;
 
+/// The variable in which the runtime hands over the last answered QuestionnaireResponse.
+pub const RECEIVED_RESPONSE: &str = "receivedQuestionnaireResponse";
+
 pub use activity::{Activity, Delivery, Host, Message, Performance, Performed, ProcessId, Tasks};
 pub use host::Plugins;
 pub use local_fhir::LocalFhir;

@@ -42,6 +42,8 @@ pub async fn execute(
         Some("batch") => {
             let commands = plan::commands(bundle)?;
             let done = batch(service, peer, &commands, handling).await;
+            let told = |one: Result<Done, Fault>| one.map_err(|fault| service.told_to(peer, fault));
+            let done = done.into_iter().map(told).collect();
             answer::bundle(service, "batch-response", done, preference).await
         }
         _ => Err(Fault::denied("bundle", None)),

@@ -5,6 +5,7 @@ mod answer;
 mod asked;
 mod binary;
 mod body;
+mod listen;
 mod media;
 mod page;
 mod resources;
@@ -15,11 +16,8 @@ mod summary;
 
 use std::sync::Arc;
 
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderValue};
-use actix_web::middleware::Next;
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::auth::Certificate;
@@ -27,34 +25,8 @@ use crate::fhir::fault::Fault;
 use crate::fhir::service::{Peer, Service};
 use crate::net::tls::{Acceptor, PeerCertificate};
 
+pub use listen::listen;
 pub use socket::Sockets;
-
-/// Around every request: what is streamed or has no body is not compressed, so that its length
-/// can be told; and caches are told of `Accept` only, since nothing of ours may be shared.
-pub async fn around(
-    mut request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let has_length = request.method() == Method::HEAD || request.path().contains("/Binary/");
-    if has_length {
-        request.headers_mut().remove(header::ACCEPT_ENCODING);
-    }
-    let mut response = next.call(request).await?;
-    let vary = response
-        .headers()
-        .get(header::VARY)
-        .and_then(|value| value.to_str().ok());
-    let ours = vary.map(|vary| vary.split(',').next().unwrap_or(vary).trim().to_owned());
-    let headers = response.headers_mut();
-    headers.remove(header::VARY);
-    headers.remove(header::DATE);
-    if let Some(value) = ours.and_then(|ours| HeaderValue::try_from(ours).ok())
-        && value != "accept-encoding"
-    {
-        headers.insert(header::VARY, value);
-    }
-    Ok(response)
-}
 
 /// Puts the routes below the path of the base URL.
 pub fn configure(service: &Arc<Service>, sockets: Sockets, config: &mut web::ServiceConfig) {
@@ -84,7 +56,9 @@ async fn dispatch(
 ) -> HttpResponse {
     let service = service.into_inner();
     let outcome = match peer(&request, &service) {
-        Ok(peer) => route(&request, payload, &service, peer).await,
+        Ok(peer) => route(&request, payload, &service, peer.clone())
+            .await
+            .map_err(|fault| service.told_to(&peer, fault)),
         Err(fault) => Err(fault),
     };
     outcome.unwrap_or_else(|fault| told(&request, fault))
@@ -108,7 +82,8 @@ fn peer(request: &HttpRequest, service: &Service) -> Result<Peer, Fault> {
     let passed_on = || {
         let address = request.peer_addr()?.ip();
         let trusted = service.settings().trusted_proxies.contains(&address);
-        let value = asked::header(request, "x-clientcert").filter(|value| trusted && !value.is_empty())?;
+        let value =
+            asked::header(request, "x-clientcert").filter(|value| trusted && !value.is_empty())?;
         let certificate = PeerCertificate::from_header(value);
         let Some(certificate) = certificate else {
             tracing::warn!(%address, "the X-ClientCert of a proxy holds no certificate");

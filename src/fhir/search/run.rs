@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
 use crate::r4::{Resource, ResourceType};
+use crate::store::AsyncPgConnection;
 use crate::store::Error;
 use crate::store::fhir::search::{self, Hit, Selection, Totals, Visible};
 

@@ -7,6 +7,7 @@ use super::ground::Ground;
 use super::stop::Stop;
 use crate::fhir::fault::Fault;
 use crate::r4::ResourceType;
+use crate::store::fhir::unique;
 
 /// A query that is to find one resource.
 #[derive(Clone, Debug)]
@@ -94,6 +95,10 @@ impl Ground<'_> {
                 problems.join("; ")
             ))
         })?;
+        // Two who ask for the same thing at once must not both find nothing.
+        let mut sorted = pairs.clone();
+        sorted.sort_unstable();
+        unique::lock_condition(self.conn()?, kind, &format!("{sorted:?}")).await?;
         Ok(
             match find::ids(self.conn()?, kind, &pairs).await?.as_slice() {
                 [] => Match::None,

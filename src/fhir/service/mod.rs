@@ -156,6 +156,16 @@ impl Service {
         })
     }
 
+    /// The fault as this peer may read it: reasons are for local identities.
+    pub(crate) fn told_to(&self, peer: &Peer, fault: Fault) -> Fault {
+        let identity = self.identify(peer, &self.directory.load());
+        if identity.is_ok_and(|identity| identity.is_local()) {
+            fault.in_full()
+        } else {
+            fault
+        }
+    }
+
     /// Who this is, on a directory that is proven to be the newest.
     pub async fn identity(&self, peer: &Peer) -> Result<Identity, Fault> {
         self.refresh().await?;

@@ -1,11 +1,11 @@
 //! The active Subscriptions, as the database has them.
 
-use diesel_async::AsyncPgConnection;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::fhir::search::{Condition, Criteria};
 use crate::r4::{Resource, ResourceType};
+use crate::store::AsyncPgConnection;
 use crate::store::Error;
 use crate::store::fhir::search::all;
 

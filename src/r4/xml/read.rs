@@ -257,8 +257,8 @@ impl<'a> Reader<'a> {
                 return Err(broken("'<' in an attribute".to_owned()));
             }
             // Only the entities of XML: FHIR has no others outside of narratives.
-            let value = attribute
-                .normalized_value_with(XmlVersion::Implicit1_0, 1, |name| resolve_xml_entity(name));
+            let value =
+                attribute.normalized_value_with(XmlVersion::Implicit1_0, 1, resolve_xml_entity);
             let value = value.map_err(|error| broken(error.to_string()))?;
             match attribute.key.0 {
                 "xmlns" if value != NAMESPACE && !self.leaves_out(|| format!("xmlns {value}")) => {

@@ -1,7 +1,7 @@
 //! Who else among the current resources of a type carries one of these keys.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Integer, SmallInt, Text};
+use diesel::sql_types::{Array, BigInt, Integer, SmallInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -18,6 +18,20 @@ struct Keys {
 pub async fn lock(conn: &mut AsyncPgConnection, kind: ResourceType) -> Result<(), Error> {
     diesel::sql_query("SELECT pg_advisory_xact_lock(1146307654, $1)")
         .bind::<Integer, _>(i32::from(kind.code()))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Lets one transaction at a time decide by what this condition finds.
+pub async fn lock_condition(
+    conn: &mut AsyncPgConnection,
+    kind: ResourceType,
+    condition: &str,
+) -> Result<(), Error> {
+    diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))")
+        .bind::<Text, _>(condition)
+        .bind::<BigInt, _>(i64::from(kind.code()))
         .execute(conn)
         .await?;
     Ok(())

@@ -8,7 +8,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
@@ -39,6 +39,9 @@ pub struct Report {
     /// Processes left as they were because the server refused a resource.
     pub failed: Vec<ProcessId>,
     pub refusals: Vec<Refusal>,
+    /// Files that differ from what the server got under the same version. They stay here: a
+    /// released version is never changed.
+    pub changed: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +85,7 @@ pub async fn deploy(
     let known: Known = store.read(async |conn| known(conn).await).await?;
     let wanted = wanted(&candidates, &known, found);
     let mut steps = plan::plan(&wanted, &known);
+    let mut kept = kept(&steps, &known);
     if let Some(checks) = bundle::checks(&steps) {
         let answer = post(local, checks, "return=representation").await?;
         bundle::resolve_checks(&mut steps, answer.as_ref());
@@ -93,7 +97,39 @@ pub async fn deploy(
         }
         None => Vec::new(),
     };
-    conclude(store, &candidates, &wanted, refusals).await
+    // What was missing is there now as it is in the package.
+    for step in &steps {
+        kept.remove(&step.place());
+    }
+    conclude(store, &candidates, &wanted, Outcome { refusals, kept }).await
+}
+
+/// What the server made of a deployment.
+struct Outcome {
+    refusals: Vec<Refusal>,
+    /// Digests of what was not touched.
+    kept: BTreeMap<Place, Vec<u8>>,
+}
+
+/// What is on the server and, if it is still there, stays as it is.
+fn kept(steps: &[Step<'_>], known: &Known) -> BTreeMap<Place, Vec<u8>> {
+    let checks = steps.iter().filter_map(|step| match step {
+        Step::Check(..) => {
+            let place = step.place();
+            let digest = known.digests.get(&place)?.clone();
+            Some((place, digest))
+        }
+        _ => None,
+    });
+    checks.collect()
+}
+
+fn place(prepared: &Prepared) -> Place {
+    (prepared.kind, prepared.condition.clone())
+}
+
+fn digest(prepared: &Prepared) -> Vec<u8> {
+    Sha256::digest(json::write(&prepared.resource, false)).to_vec()
 }
 
 async fn post(
@@ -166,11 +202,9 @@ async fn known(conn: &mut AsyncPgConnection) -> Result<Known, Error> {
     }
     for row in deployment::resources(conn).await? {
         if let Some(kind) = ResourceType::from_name(&row.resource_type) {
-            known
-                .resources
-                .entry((kind, row.condition))
-                .or_default()
-                .push(row.process);
+            let place = (kind, row.condition);
+            known.digests.insert(place.clone(), row.digest);
+            known.resources.entry(place).or_default().push(row.process);
         }
     }
     Ok(known)
@@ -181,20 +215,21 @@ async fn conclude(
     store: &Store,
     candidates: &[Candidate<'_>],
     wanted: &[Wanted<'_>],
-    refusals: Vec<Refusal>,
+    outcome: Outcome,
 ) -> Result<Report, Error> {
+    let Outcome { refusals, kept } = outcome;
     let refused: BTreeSet<&Place> = refusals.iter().map(|refusal| &refusal.place).collect();
     let is_whole = |candidate: &&Candidate<'_>| {
         candidate.state == State::Excluded
             || !candidate
                 .resources()
-                .any(|one| refused.contains(&(one.kind, one.condition.clone())))
+                .any(|one| refused.contains(&place(one)))
     };
     let (whole, failed): (Vec<&Candidate<'_>>, Vec<&Candidate<'_>>) =
         candidates.iter().partition(is_whole);
     let models: Vec<Deployed> = whole
         .iter()
-        .map(|candidate| Deployed::of(candidate))
+        .map(|candidate| Deployed::of(candidate, &kept))
         .collect();
     let excluded: Vec<String> = wanted
         .iter()
@@ -216,8 +251,24 @@ async fn conclude(
             .map(|one| (one.id.clone(), one.state))
             .collect(),
         failed: failed.iter().map(|one| one.id.clone()).collect(),
+        changed: changed(&whole, &kept),
         refusals,
     })
+}
+
+/// Files that are not what was kept on the server.
+fn changed(whole: &[&Candidate<'_>], kept: &BTreeMap<Place, Vec<u8>>) -> Vec<String> {
+    let differs = |one: &&Prepared| {
+        kept.get(&place(one))
+            .is_some_and(|kept| *kept != digest(one))
+    };
+    let files = whole.iter().flat_map(|candidate| {
+        candidate
+            .resources()
+            .filter(differs)
+            .map(|one| format!("{}/{}", candidate.package.origin, one.file))
+    });
+    files.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The rows of a process.
@@ -231,12 +282,15 @@ struct Deployed {
 }
 
 impl Deployed {
-    fn of(candidate: &Candidate<'_>) -> Self {
+    fn of(candidate: &Candidate<'_>, kept: &BTreeMap<Place, Vec<u8>>) -> Self {
         let row = |one: &Prepared| DeployedResource {
             process: candidate.id.to_string(),
             resource_type: one.kind.name().to_owned(),
             condition: one.condition.clone(),
-            digest: Sha256::digest(json::write(&one.resource, false)).to_vec(),
+            digest: kept
+                .get(&place(one))
+                .cloned()
+                .unwrap_or_else(|| digest(one)),
         };
         let manifest = &candidate.package.manifest;
         Self {

@@ -53,6 +53,8 @@ pub struct Known {
     pub states: BTreeMap<String, State>,
     /// The processes that brought a resource.
     pub resources: BTreeMap<Place, Vec<String>>,
+    /// SHA-256 of what was put there.
+    pub digests: BTreeMap<Place, Vec<u8>>,
 }
 
 /// What to do about one resource.

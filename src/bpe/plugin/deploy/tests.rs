@@ -184,6 +184,16 @@ async fn a_deployment_is_remembered_by_the_next_one() {
     assert!(first.refusals[0].message.contains("403 Forbidden: not you"));
     run(server("CodeSystem/ping-status&", ""), &found, &active).await;
     run(server("", ""), &found, &active).await;
+    let mut altered = Found {
+        packages: vec![ping_pong()],
+        refused: Vec::new(),
+    };
+    let members = altered.packages[0].resources[0].resource.members_mut();
+    members.insert("title".to_owned(), json!("changed without a new version"));
+    for _ in 0..2 {
+        let report = run(server("", ""), &altered, &active).await;
+        assert_eq!(report.changed, ["ping-pong/fhir/CodeSystem/ping.json"]);
+    }
     let retired = Settings {
         retired: vec!["dsfdev_pong|1.0".to_owned()],
         ..Settings::default()
@@ -203,6 +213,8 @@ async fn a_deployment_is_remembered_by_the_next_one() {
             vec!["17 POST, return=minimal"],
             // Of pong, nothing is known: its own two are created, one other was missing.
             vec!["15 GET, return=representation", "3 POST, return=minimal"],
+            vec!["17 GET, return=representation"],
+            vec!["17 GET, return=representation"],
             vec!["17 GET, return=representation"],
             vec!["15 GET, return=representation", "2 PUT, return=minimal"],
             vec!["17 DELETE, return=minimal"],

@@ -16,10 +16,13 @@ const REMEMBERED: Duration = Duration::from_secs(30);
 const MOST_QUERIES: usize = 1_000;
 const MOST_PAGES: usize = 200;
 
+/// What a search found, and when.
+type Remembered = (Instant, Arc<Vec<Value>>);
+
 /// The searches of all plugins of a node.
 pub(super) struct Lookups {
     local: Arc<dyn LocalFhir>,
-    known: Mutex<HashMap<String, (Instant, Arc<Vec<Value>>)>>,
+    known: Mutex<HashMap<String, Remembered>>,
 }
 
 /// Why a search has no result.

@@ -135,6 +135,10 @@ impl Draft {
     }
 
     /// The Task of §7.3.
+    #[expect(
+        clippy::expect_used,
+        reason = "the literal is an object with a resourceType"
+    )]
     fn task(&self, business_key: &str, more: Vec<Value>, sender: &Sender<'_>) -> Resource {
         let mut input = vec![
             text_input(dsf::message::NAME, &self.message_name),
@@ -159,7 +163,6 @@ impl Draft {
             "restriction": { "recipient": [organization(&self.target.organization_identifier)] },
             "input": input,
         });
-        // The literal above is an object with a resourceType.
         Resource::from_value(members).expect("a Task is a resource")
     }
 }

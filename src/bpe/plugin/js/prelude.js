@@ -19,7 +19,6 @@
   const READ_ACCESS_TAG = "http://dsf.dev/fhir/CodeSystem/read-access-tag";
   const PROFILE = "http://dsf.dev/fhir/StructureDefinition/";
   const ALTERNATIVE_KEY = "alternativeBusinessKey";
-  const RECEIVED_RESPONSE = "dsf:received-questionnaire-response";
 
   // Taken before the plugin could change them.
   const { parse, stringify } = JSON;
@@ -355,7 +354,7 @@
     }
 
     getLatestReceivedQuestionnaireResponse() {
-      return this.#read(RECEIVED_RESPONSE);
+      return this.#read(plugin.receivedResponse);
     }
 
     getVariable(name) {

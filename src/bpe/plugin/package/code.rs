@@ -8,6 +8,7 @@ use super::files::Files;
 use super::manifest::Manifest;
 use super::model::{Model, Use};
 use super::problem::Problems;
+use crate::bpe::plugin::RECEIVED_RESPONSE;
 use crate::bpe::plugin::js::{self, Limits, Program, Shape};
 
 /// The code of a package, loaded once to know what it registers.
@@ -60,6 +61,7 @@ pub(super) fn read(
 fn described(manifest: &Manifest, base_url: &str) -> serde_json::Value {
     json!({
         "baseUrl": base_url,
+        "receivedResponse": RECEIVED_RESPONSE,
         "definition": {
             "name": manifest.name,
             "version": manifest.version.as_str(),

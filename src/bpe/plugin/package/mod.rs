@@ -4,6 +4,7 @@
 //! wrong with it. No package can harm another.
 
 mod code;
+mod content;
 mod cross;
 mod draft;
 mod files;
@@ -23,6 +24,7 @@ use crate::bpe::model::Graph;
 use crate::bpe::plugin::ProcessId;
 
 pub use code::Code;
+pub use content::content;
 pub use files::{Files, candidates};
 pub use manifest::{LocalFhirAccess, Manifest, OnFailure, ProcessEntry, Version};
 pub(crate) use model::MESSAGE_FIELDS;

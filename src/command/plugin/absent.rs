@@ -1,0 +1,22 @@
+//! Answers in a program that was built without the BPE role.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+use crate::cli::Configuration;
+
+const ABSENT: &str = "this program was built without the BPE role, which reads plugins";
+
+pub fn check(_: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    bail!(ABSENT)
+}
+
+pub fn list(_: &Configuration, _: bool) -> anyhow::Result<ExitCode> {
+    bail!(ABSENT)
+}
+
+pub fn pack(_: &Path, _: Option<&Path>) -> anyhow::Result<ExitCode> {
+    bail!(ABSENT)
+}

@@ -1,0 +1,196 @@
+//! A node: the FHIR role of one member as a process of its own.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use dsf::store::{self, testing};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::world::free_port;
+use super::{Client, World};
+
+/// How long a start may take on a busy machine.
+const START: Duration = Duration::from_secs(60);
+
+/// How a node is to be started.
+pub struct Launch {
+    world: Arc<World>,
+    member: &'static str,
+    port: u16,
+    database: Option<String>,
+    keys: Vec<String>,
+}
+
+impl Launch {
+    /// The node that the member's Endpoint names, with an empty database.
+    pub fn of(world: &Arc<World>, member: &'static str) -> Self {
+        Self {
+            world: Arc::clone(world),
+            member,
+            port: world.member(member).port,
+            database: None,
+            keys: Vec::new(),
+        }
+    }
+
+    /// On a database that somebody else looks after.
+    pub fn database(mut self, settings: &store::Settings) -> Self {
+        self.database.clone_from(&settings.url);
+        self
+    }
+
+    /// Another node of the same member, at an address of its own.
+    pub fn elsewhere(mut self) -> Self {
+        self.port = free_port();
+        self
+    }
+
+    /// Sets a key of the configuration, as `section.key=value`.
+    pub fn set(mut self, assignment: impl Into<String>) -> Self {
+        self.keys.push(assignment.into());
+        self
+    }
+
+    /// Starts the node and waits until it listens.
+    pub async fn start(self) -> Server {
+        let url = match self.database {
+            Some(url) => url,
+            None => testing::fresh_database().await.url.unwrap(),
+        };
+        let member = self.world.member(self.member);
+        let file = self.world.write_node(member, self.port);
+        let log = file.with_extension("log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dsf"));
+        command
+            .args(["serve", "--role", "fhir", "--config"])
+            .arg(&file);
+        command.arg("--set").arg(format!("database.url={url}"));
+        for assignment in &self.keys {
+            command.arg("--set").arg(assignment);
+        }
+        let out = File::create(&log).unwrap();
+        let (stdin, err) = (Stdio::null(), out.try_clone().unwrap());
+        let child = command
+            .stdin(stdin)
+            .stdout(out)
+            .stderr(err)
+            .spawn()
+            .unwrap();
+        let mut server = Server {
+            base_url: format!("https://localhost:{}/fhir", self.port),
+            world: self.world,
+            member: self.member,
+            port: self.port,
+            child,
+            log,
+            clients: Mutex::default(),
+        };
+        server.listening().await;
+        server
+    }
+}
+
+/// A running node; it is killed when this is dropped.
+pub struct Server {
+    pub world: Arc<World>,
+    /// Where this node answers. Behind a load balancer it would differ from what it calls itself.
+    pub base_url: String,
+    pub port: u16,
+    member: &'static str,
+    child: Child,
+    log: PathBuf,
+    clients: Mutex<HashMap<String, Client>>,
+}
+
+impl Server {
+    /// The usual node of the usual world.
+    pub async fn start() -> Self {
+        Launch::of(&Arc::new(World::new()), "local").start().await
+    }
+
+    async fn listening(&mut self) {
+        let began = Instant::now();
+        while tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+            .await
+            .is_err()
+        {
+            let ended = self.child.try_wait().unwrap();
+            let stuck = began.elapsed() > START;
+            assert!(
+                ended.is_none() && !stuck,
+                "the node does not start:\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// A client with the certificate `<name>.crt`.
+    pub fn client(&self, name: &str) -> Client {
+        let mut clients = self.clients.lock().unwrap();
+        let known = clients.entry(name.to_owned());
+        known
+            .or_insert_with(|| Client::new(&self.world, Some(name), &self.base_url))
+            .clone()
+    }
+
+    /// The client of the organisation's own engine.
+    pub fn local(&self) -> Client {
+        self.client(self.member)
+    }
+
+    /// What the node has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Asks the node to end, and waits; whether it ended well.
+    pub fn stop(mut self) -> bool {
+        self.signal(Signal::SIGTERM);
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!(
+                "--- log of {} ({})\n{}",
+                self.member,
+                self.base_url,
+                self.log()
+            );
+        }
+    }
+}
+
+/// Asks again and again until the answer is yes.
+///
+/// # Panics
+/// If it never is.
+pub async fn until(what: &str, patience: Duration, mut happened: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !happened().await {
+        assert!(
+            began.elapsed() < patience,
+            "not within {patience:?}: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,19 @@
+//! The behaviour of whole nodes: the built program, real PostgreSQL, real TLS. One file per
+//! behaviour; [`harness`] holds the world they live in.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot set its stage fails by panicking"
+)]
+
+mod certificate;
+mod database;
+mod event;
+mod harness;
+mod identity;
+mod load;
+mod node;
+mod refusal;
+mod resource;
+mod wire;
