@@ -313,7 +313,7 @@ fn keys_that_need_each_other_are_checked_together() {
         .iter()
         .map(|problem| problem.key.as_str())
         .collect();
-    assert_eq!(keys, ["tls.client-certificate", "fhir.base-url"]);
+    assert_eq!(keys, ["fhir.base-url", "tls.client-certificate"]);
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod event;
 mod harness;
 mod identity;
 mod load;
+#[cfg(feature = "bpe")]
+mod network;
 mod node;
 mod refusal;
 mod resource;

@@ -1,4 +1,4 @@
-//! A node: the FHIR role of one member as a process of its own.
+//! A node: one role of one member as a process of its own.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -21,6 +21,7 @@ const START: Duration = Duration::from_secs(60);
 pub struct Launch {
     world: Arc<World>,
     member: &'static str,
+    role: &'static str,
     port: u16,
     database: Option<String>,
     keys: Vec<String>,
@@ -32,6 +33,7 @@ impl Launch {
         Self {
             world: Arc::clone(world),
             member,
+            role: "fhir",
             port: world.member(member).port,
             database: None,
             keys: Vec::new(),
@@ -50,6 +52,12 @@ impl Launch {
         self
     }
 
+    /// The member's engine instead of its mailbox.
+    pub fn engine(mut self) -> Self {
+        self.role = "bpe";
+        self
+    }
+
     /// Sets a key of the configuration, as `section.key=value`.
     pub fn set(mut self, assignment: impl Into<String>) -> Self {
         self.keys.push(assignment.into());
@@ -64,16 +72,25 @@ impl Launch {
         };
         let member = self.world.member(self.member);
         let file = self.world.write_node(member, self.port);
-        let log = file.with_extension("log");
+        let (role, status) = (self.role, free_port());
+        let log = file.with_extension(format!("{role}.log"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_dsf"));
         command
-            .args(["serve", "--role", "fhir", "--config"])
+            .args(["serve", "--role", role, "--config"])
             .arg(&file);
+        command
+            .arg("--set")
+            .arg(format!("status.listen=127.0.0.1:{status}"));
         command.arg("--set").arg(format!("database.url={url}"));
         for assignment in &self.keys {
             command.arg("--set").arg(assignment);
         }
-        let out = File::create(&log).unwrap();
+        // A node that is started again goes on in its log.
+        let out = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let (stdin, err) = (Stdio::null(), out.try_clone().unwrap());
         let child = command
             .stdin(stdin)
@@ -90,7 +107,9 @@ impl Launch {
             log,
             clients: Mutex::default(),
         };
-        server.listening().await;
+        server
+            .listening(if role == "fhir" { self.port } else { status })
+            .await;
         server
     }
 }
@@ -113,9 +132,9 @@ impl Server {
         Launch::of(&Arc::new(World::new()), "local").start().await
     }
 
-    async fn listening(&mut self) {
+    async fn listening(&mut self, port: u16) {
         let began = Instant::now();
-        while tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+        while tokio::net::TcpStream::connect(("127.0.0.1", port))
             .await
             .is_err()
         {

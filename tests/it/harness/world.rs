@@ -186,7 +186,7 @@ impl World {
 
     fn configuration(&self, member: &Member, port: u16, bundle: &Path) -> String {
         let (name, identifier, base) = (member.name, member.identifier, member.base_url());
-        let (bundle, status) = (bundle.display(), free_port());
+        let bundle = bundle.display();
         let mut text = format!(
             r#"
 organization.identifier = "{identifier}"
@@ -199,7 +199,6 @@ tls.client-cas = "ca.crt"
 client.certificate = "{name}.crt"
 client.private-key = "{name}.key"
 client.server-cas = "ca.crt"
-status.listen = "127.0.0.1:{status}"
 log.format = "human"
 "#
         );

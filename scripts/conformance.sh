@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Plays the black-box cases of ../shared/conformance against a FHIR role and compares what fails
+# with tests/conformance-known.txt: a failure that is not listed there is an error, and so is a
+# listed case that passes.
+#
+#   scripts/conformance.sh [--bless] [arguments of pytest]
+#
+#   --bless   print the list as it would have to be, instead of judging
+#
+# DSF_SHARED names the folder with the cases, DSF_PROGRAM the program [default: target/debug/dsf].
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cases=${DSF_SHARED:-../shared}/conformance
+if [ ! -d "$cases" ]; then
+    echo "SKIPPED: no conformance cases in $cases"
+    exit 0
+fi
+cases=$(realpath "$cases")
+program=$(realpath "${DSF_PROGRAM:-target/debug/dsf}")
+# The profile validator does not exist yet: of this file nearly every refusal would fail.
+ignored=(test_rest_validation.py)
+known=$(realpath tests/conformance-known.txt)
+bless=no
+if [ "${1:-}" = --bless ]; then bless=yes && shift; fi
+
+venv=target/conformance-venv
+if [ ! -x "$venv/bin/pytest" ]; then
+    python3 -m venv "$venv" && "$venv/bin/pip" install --quiet pytest httpx cryptography websockets lxml
+fi
+
+world=$(mktemp -d)
+server=
+finish() {
+    if [ -n "$server" ]; then kill "$server" 2> /dev/null && wait "$server" || true; fi
+    rm -rf "$world"
+}
+trap finish EXIT
+
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+port=$(free_port)
+"$venv/bin/python" "$cases/world.py" "$world" --port "$port" --status-port "$(free_port)"
+# PostgreSQL may have to run as another user, who must reach its folder.
+chmod 711 "$world"
+"$program" serve --role fhir --config "$world/dsf.toml" > "$world/log" 2>&1 &
+server=$!
+for _ in $(seq 300); do
+    if (exec 3<> "/dev/tcp/127.0.0.1/$port") 2> /dev/null; then break; fi
+    if ! kill -0 "$server" 2> /dev/null; then
+        cat "$world/log" >&2
+        exit 1
+    fi
+    sleep 0.1
+done
+
+DSF_WORLD=$world PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -q -p no:cacheprovider \
+    --tb=line -rfE --junitxml="$world/report.xml" "${ignored[@]/#/--ignore=$cases/}" "$@" "$cases" > "$world/pytest" 2>&1 || true
+tail -n 1 "$world/pytest"
+
+"$venv/bin/python" - "$world/report.xml" "$known" "$bless" <<'PYTHON'
+import sys
+import xml.etree.ElementTree as tree
+
+report, known, bless = sys.argv[1:]
+ran, failed = set(), {}
+for case in tree.parse(report).iter("testcase"):
+    name = f"{case.get('classname').split('.')[-1]}::{case.get('name')}"
+    ran.add(name)
+    for kind in ("failure", "error"):
+        if (found := case.find(kind)) is not None:
+            failed[name] = (found.get("message") or "").splitlines()[0][:160]
+reasons = {}
+for line in open(known, encoding="utf-8"):
+    if line.strip() and not line.startswith("#"):
+        name, _, reason = line.rstrip("\n").partition("  # ")
+        reasons[name] = reason
+if bless == "yes":
+    for name in sorted(failed):
+        print(f"{name}  # {reasons.get(name) or failed[name]}")
+    sys.exit()
+new = sorted(failed.keys() - reasons.keys())
+mended = sorted(name for name in reasons if name in ran and name not in failed)
+for name in new:
+    print(f"FAILED  {name}: {failed[name]}")
+for name in mended:
+    print(f"PASSES, but is listed as failing: {name}")
+print(f"{len(ran)} cases, {len(failed)} fail, {len(reasons)} of them known")
+sys.exit(bool(new or mended))
+PYTHON
