@@ -95,7 +95,7 @@ fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> Resu
             .wrap(middleware::from_fn(rest::around))
             .configure(move |config| rest::configure(&service, sockets, config))
     })
-    .on_connect(tls::remember_peer)
+    .on_connect(rest::remember_peer)
     .tls_handshake_timeout(tls::HANDSHAKE_TIMEOUT)
     .shutdown_timeout(PATIENCE)
     .disable_signals()

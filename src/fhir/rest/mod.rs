@@ -13,10 +13,11 @@ mod root;
 mod socket;
 mod summary;
 
+use std::any::Any;
 use std::sync::Arc;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::Next;
@@ -25,7 +26,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::auth::Certificate;
 use crate::fhir::fault::Fault;
 use crate::fhir::service::{Peer, Service};
-use crate::net::tls::PeerCertificate;
+use crate::net::tls::{self, PeerCertificate};
 
 pub use socket::Sockets;
 
@@ -102,24 +103,41 @@ fn told(request: &HttpRequest, fault: Fault) -> HttpResponse {
     answer::fault(&fault, request)
 }
 
+/// For `HttpServer::on_connect`: leaves the certificate of a connection with it, so that it is read
+/// once and not for every request.
+pub fn remember_peer(connection: &dyn Any, data: &mut Extensions) {
+    tls::remember_peer(connection, data);
+    if let Some(Ok(certificate)) = data.get::<PeerCertificate>().map(read) {
+        data.insert(certificate);
+    }
+}
+
 /// Who sent this: the certificate of the connection, or the one a trusted proxy passes on.
 fn peer(request: &HttpRequest, service: &Service) -> Result<Peer, Fault> {
+    if let Some(certificate) = request.conn_data::<Arc<Certificate>>() {
+        return Ok(Peer::Certificate(Arc::clone(certificate)));
+    }
     let passed_on = || {
         let address = request.peer_addr()?.ip();
         let trusted = service.settings().trusted_proxies.contains(&address);
         let value = asked::header(request, "x-clientcert").filter(|_| trusted)?;
         PeerCertificate::from_header(value)
     };
+    // One of the connection that is still not read cannot be read.
     let certificate = match asked::certificate(request) {
         Some(certificate) => Some(certificate.clone()),
         None => passed_on(),
     };
     let certificate = certificate.ok_or_else(Fault::unauthenticated)?;
+    Ok(Peer::Certificate(read(&certificate)?))
+}
+
+fn read(certificate: &PeerCertificate) -> Result<Arc<Certificate>, Fault> {
     let read = Certificate::from_der(certificate.der()).map_err(|error| {
         tracing::warn!(%error, subject = certificate.subject(), "unreadable certificate");
         Fault::unauthenticated()
     })?;
-    Ok(Peer::Certificate(Arc::new(read)))
+    Ok(Arc::new(read))
 }
 
 async fn route(
