@@ -116,7 +116,9 @@ fn form_keys(process: &super::package::Process) -> HashMap<String, String> {
 #[async_trait]
 impl Host for Plugins {
     fn on_failure(&self, process: &ProcessId) -> OnFailure {
-        self.processes.get(process).map_or(OnFailure::FailTask, |process| process.on_failure)
+        self.processes
+            .get(process)
+            .map_or(OnFailure::FailTask, |process| process.on_failure)
     }
 
     async fn perform(&self, activity: Activity) -> Performance {

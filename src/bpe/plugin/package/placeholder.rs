@@ -13,7 +13,10 @@ impl<'a> Substitutes<'a> {
     /// With the environment of this process.
     #[must_use]
     pub fn of_process(organization: &'a str) -> Self {
-        Self { organization, environment: &|name| std::env::var(name).ok() }
+        Self {
+            organization,
+            environment: &|name| std::env::var(name).ok(),
+        }
     }
 }
 
