@@ -17,6 +17,7 @@ pub mod migrate;
 pub mod notify;
 mod pool;
 mod settings;
+mod statement;
 #[doc(hidden)]
 pub mod testing;
 #[cfg(test)]

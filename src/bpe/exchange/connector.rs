@@ -245,11 +245,7 @@ impl Connector {
         let new = self
             .runtime
             .store()
-            .write(async |conn| {
-                // Until the claim the server knows the Task: it is found there after any crash.
-                crate::store::bpe::instance::forgettable(conn).await?;
-                inbox::receive(conn, id, version, &document, &business_key).await
-            })
+            .read(async |conn| inbox::receive(conn, id, version, &document, &business_key).await)
             .await?;
         if new {
             self.runtime.bells().inbox.notify_one();

@@ -179,7 +179,7 @@ impl Inbox {
                     .fail(entry, &document, "Unable to correlate Task")
                     .await;
             }
-            Receiver::Instance(_) | Receiver::NotYet => return self.hold(entry).await,
+            Receiver::Instance(_) | Receiver::NotYet => return self.hold(entry, &document).await,
             Receiver::Nobody(text) => return self.fail(entry, &document, &text).await,
         };
         match advance {
@@ -235,12 +235,18 @@ impl Inbox {
         })
     }
 
-    async fn hold(&self, entry: &Entry) -> Result<(), Error> {
+    /// Lets the message wait for its receiver. One that has begun to wait meanwhile saw nothing to
+    /// wake; so the look behind the note finds it, or it finds the note.
+    async fn hold(&self, entry: &Entry, document: &Resource) -> Result<(), Error> {
         let grace = self.runtime.settings().grace.as_secs_f64();
         let store = self.runtime.store();
-        Ok(store
+        store
             .read(async |conn| inbox::hold(conn, entry, HELD, grace).await)
-            .await?)
+            .await?;
+        if let Receiver::Instance(_) = self.receiver(entry, document).await? {
+            self.postpone(entry, 0.0).await?;
+        }
+        Ok(())
     }
 
     async fn postpone(&self, entry: &Entry, seconds: f64) -> Result<(), Error> {

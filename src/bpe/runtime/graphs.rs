@@ -26,10 +26,15 @@ pub struct Definition {
 
 /// The models in use. A model is a few kilobytes; a node runs tens of them.
 #[derive(Debug, Default)]
-pub struct Graphs(Mutex<HashMap<Uuid, Arc<Graph>>>);
+pub struct Graphs(Mutex<HashMap<Uuid, Definition>>);
 
 impl Graphs {
+    /// The model of a running instance. Whether it is suspended may be out of date here: it does
+    /// not matter to what runs.
     pub(super) async fn by_id(&self, store: &Store, id: Uuid) -> Result<Definition, Error> {
+        if let Some(known) = self.known(id) {
+            return Ok(known);
+        }
         let row = store
             .read(async |conn| definition::by_id(conn, id).await)
             .await?;
@@ -47,33 +52,30 @@ impl Graphs {
         row.map(|row| self.compiled(row)).transpose()
     }
 
+    fn known(&self, id: Uuid) -> Option<Definition> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&id).cloned()
+    }
+
     fn compiled(&self, row: definition::Definition) -> Result<Definition, Error> {
-        let known = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&row.id)
-            .cloned();
-        let graph = match known {
-            Some(graph) => graph,
-            None => {
-                let graph = Arc::new(compile(&row)?);
-                self.0
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(row.id, Arc::clone(&graph));
-                graph
-            }
-        };
-        Ok(Definition {
+        if let Some(known) = self.known(row.id) {
+            let suspended = row.suspended;
+            return Ok(Definition { suspended, ..known });
+        }
+        let definition = Definition {
             id: row.id,
+            graph: Arc::new(compile(&row)?),
             process: ProcessId {
                 key: row.key,
                 version: row.version_tag,
             },
             suspended: row.suspended,
-            graph,
-        })
+        };
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(row.id, definition.clone());
+        Ok(definition)
     }
 }
 

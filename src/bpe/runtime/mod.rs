@@ -13,6 +13,7 @@ mod loops;
 mod segment;
 mod tasks;
 mod trigger;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub use graphs::{Definition, Graphs};
 pub use jobs::Jobs;
 pub use loops::{Pace, Work, work};
 pub use tasks::failed_with;
+use turns::Turns;
+
 pub use trigger::{Advance, Incoming, Starting};
 
 /// What administrators may choose.
@@ -88,6 +91,7 @@ pub struct Runtime {
     pub(crate) store: Store,
     host: Arc<dyn Host>,
     graphs: Arc<Graphs>,
+    turns: Arc<Turns>,
     clock: Clock,
     shutdown: Shutdown,
     settings: Arc<Settings>,
@@ -107,6 +111,7 @@ impl Runtime {
             store,
             host,
             graphs: Arc::new(Graphs::default()),
+            turns: Arc::default(),
             clock,
             shutdown,
             settings: Arc::new(settings),

@@ -6,6 +6,7 @@ use super::gather::Gathered;
 use super::graphs::Definition;
 use super::segment::{Left, Segment, Sending};
 use super::tasks::Held;
+use super::turns::Turn;
 use super::{Error, Runtime, failure};
 use crate::bpe::engine::{self, FrameId, InstanceId, Outcome, Start, State, Trigger, WaitId};
 use crate::bpe::model::{NodeIx, Variables};
@@ -50,6 +51,8 @@ struct Leasehold {
     definition: Definition,
     state: State,
     tasks: Vec<inbox::Held>,
+    /// Lets the next trigger of this node go on when this one is stored.
+    _turn: Turn,
 }
 
 /// What the step takes out of the inbox or the outbox.
@@ -292,11 +295,13 @@ impl Runtime {
 
     /// Leases and loads an instance, or says why not.
     async fn hold(&self, id: Uuid) -> Result<Result<Leasehold, Advance>, Error> {
+        let Some(turn) = self.turns.wait(id).await else {
+            return Ok(Err(Advance::Busy));
+        };
         let seconds = self.settings.lease.as_secs_f64();
         let loaded = self
             .store
-            .write(async |conn| {
-                instance::forgettable(conn).await?;
+            .read(async |conn| {
                 let lease = instance::lease(conn, id, seconds).await?;
                 let tasks = match &lease {
                     Lease::Taken(_) => inbox::of_instance(conn, id).await?,
@@ -320,6 +325,7 @@ impl Runtime {
             definition,
             state,
             tasks,
+            _turn: turn,
         }))
     }
 

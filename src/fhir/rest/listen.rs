@@ -31,7 +31,7 @@ pub fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> 
         let app = App::new().app_data(web::Data::new(proxies.clone()));
         app.configure(move |config| super::configure(&service, sockets, config))
     })
-    .on_connect(tls::remember_peer)
+    .on_connect(super::remember_peer)
     .tls_handshake_timeout(tls::HANDSHAKE_TIMEOUT)
     .shutdown_timeout(PATIENCE)
     .disable_signals()

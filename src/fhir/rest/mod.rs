@@ -14,8 +14,10 @@ mod root;
 mod socket;
 mod summary;
 
+use std::any::Any;
 use std::sync::Arc;
 
+use actix_web::dev::Extensions;
 use actix_web::http::Method;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -23,7 +25,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::auth::Certificate;
 use crate::fhir::fault::Fault;
 use crate::fhir::service::{Peer, Service};
-use crate::net::tls::{Acceptor, PeerCertificate};
+use crate::net::tls::{self, Acceptor, PeerCertificate};
 
 pub use listen::listen;
 pub use socket::Sockets;
@@ -76,9 +78,21 @@ fn told(request: &HttpRequest, fault: Fault) -> HttpResponse {
     answer::fault(&fault, request)
 }
 
+/// For `HttpServer::on_connect`: leaves the certificate of a connection with it, so that it is read
+/// once and not for every request.
+pub fn remember_peer(connection: &dyn Any, data: &mut Extensions) {
+    tls::remember_peer(connection, data);
+    if let Some(Ok(certificate)) = data.get::<PeerCertificate>().map(read) {
+        data.insert(certificate);
+    }
+}
+
 /// Who sent this: the certificate of the connection, or the one a trusted proxy passes on, which
 /// must be one that the handshake would have taken (auth-config §1.2).
 fn peer(request: &HttpRequest, service: &Service) -> Result<Peer, Fault> {
+    if let Some(certificate) = request.conn_data::<Arc<Certificate>>() {
+        return Ok(Peer::Certificate(Arc::clone(certificate)));
+    }
     let passed_on = || {
         let address = request.peer_addr()?.ip();
         let trusted = service.settings().trusted_proxies.contains(&address);
@@ -99,16 +113,21 @@ fn peer(request: &HttpRequest, service: &Service) -> Result<Peer, Fault> {
             }
         }
     };
+    // One of the connection that is still not read cannot be read.
     let certificate = match asked::certificate(request) {
         Some(certificate) => Some(certificate.clone()),
         None => passed_on(),
     };
     let certificate = certificate.ok_or_else(Fault::unauthenticated)?;
+    Ok(Peer::Certificate(read(&certificate)?))
+}
+
+fn read(certificate: &PeerCertificate) -> Result<Arc<Certificate>, Fault> {
     let read = Certificate::from_der(certificate.der()).map_err(|error| {
         tracing::warn!(%error, subject = certificate.subject(), "unreadable certificate");
         Fault::unauthenticated()
     })?;
-    Ok(Peer::Certificate(Arc::new(read)))
+    Ok(Arc::new(read))
 }
 
 async fn route(

@@ -169,9 +169,7 @@ impl Ground<'_> {
             owner: format!("{} {}", self.identity.name(), incoming.kind),
             key: key.to_owned(),
         });
-        Ok(Created::New(
-            self.insert(id, incoming, new, once.as_ref()).await?,
-        ))
+        Ok(Created::New(self.insert(id, incoming, new, once).await?))
     }
 
     /// What an `If-None-Exist` finds (§4.3).

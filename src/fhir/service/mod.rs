@@ -35,6 +35,7 @@ use crate::fhir::search::Totals;
 use crate::fhir::settings::Settings;
 use crate::kernel::Clock;
 use crate::net::http::Client;
+use crate::store::fhir::inserts::Inserts;
 use crate::store::fhir::{directory, event, sweep};
 use crate::store::{AsyncPgConnection, Statements, Store};
 
@@ -66,6 +67,7 @@ pub enum Peer {
 /// See the module.
 pub struct Service {
     store: Store,
+    inserts: Inserts,
     settings: Settings,
     clock: Clock,
     roles: Roles,
@@ -94,6 +96,7 @@ impl Service {
             .await?;
         Ok(Self {
             started: clock.now(),
+            inserts: Inserts::new(store.clone()),
             store,
             settings,
             clock,

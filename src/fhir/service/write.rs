@@ -15,6 +15,7 @@ use crate::fhir::fault::Fault;
 use crate::fhir::{profile, reference, search, validate};
 use crate::r4::datetime::format_instant;
 use crate::r4::{Resource, ResourceType};
+use crate::store::fhir::inserts::Insert;
 use crate::store::fhir::resource::{self as rows, Idempotency, Inserted};
 use crate::store::fhir::{Content, NewRow, Row, binary, unique};
 
@@ -52,23 +53,26 @@ impl Ground<'_> {
         id: Uuid,
         incoming: &Incoming,
         new: Resource,
-        once: Option<&Idempotency>,
+        once: Option<Idempotency>,
     ) -> Result<Stored, Stop> {
         let (row, full) = self.row(id, 1, incoming, new).await?;
+        let (at, content) = (row.at, row.content);
         let generation = self.directory.generation();
         let inserted = match self.conn.as_deref_mut() {
-            Some(conn) => rows::insert(conn, generation, &row, once).await?,
+            Some(conn) => rows::insert(conn, generation, &row, once.as_ref()).await?,
             None => {
-                let store = self.service.store();
-                store
-                    .read(async |conn| rows::insert(conn, generation, &row, once).await)
-                    .await?
+                let insert = Insert {
+                    generation,
+                    row,
+                    once,
+                };
+                self.service.inserts.run(insert).await?
             }
         };
         match inserted {
             Inserted::Stored => {
                 self.note(incoming.kind, id, Some(&full));
-                Ok(Stored::shown(id, 1, row.at, full, row.content))
+                Ok(Stored::shown(id, 1, at, full, content))
             }
             Inserted::Stale => Err(Stop::Stale),
             Inserted::Earlier(earlier) => {

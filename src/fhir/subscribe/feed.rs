@@ -26,10 +26,16 @@ const BATCH: i64 = 100;
 /// Without a hint the log is looked into this often.
 const POLL: Duration = Duration::from_secs(1);
 /// A hinted event stays out of sight while an older transaction runs: look again soon, a few times.
-const SOON: [Duration; 4] = [
+const SOON: [Duration; 10] = [
+    Duration::from_millis(1),
     Duration::from_millis(2),
+    Duration::from_millis(3),
+    Duration::from_millis(4),
+    Duration::from_millis(6),
     Duration::from_millis(10),
-    Duration::from_millis(50),
+    Duration::from_millis(20),
+    Duration::from_millis(40),
+    Duration::from_millis(80),
     Duration::from_millis(200),
 ];
 

@@ -1,12 +1,12 @@
 //! Deployed BPMN models, one row for each content ever deployed.
 
 use diesel::QueryableByName;
-use diesel::sql_query;
 use diesel::sql_types::{Binary, Bool, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::store::Error;
+use crate::store::statement::statement;
 
 /// A deployed model.
 #[derive(Clone, Debug, QueryableByName)]
@@ -44,7 +44,7 @@ pub async fn deploy(conn: &mut AsyncPgConnection, model: Model<'_>) -> Result<Uu
         #[diesel(sql_type = SqlUuid)]
         id: Uuid,
     }
-    let row: Id = sql_query(
+    let row: Id = statement(
         "insert into definition (id, key, version_tag, plugin, source, sha256)
          values ($1, $2, $3, $4, $5, $6)
          on conflict (key, version_tag, sha256) do update
@@ -69,7 +69,7 @@ pub async fn suspend(
     version_tag: &str,
     suspended: bool,
 ) -> Result<(), Error> {
-    sql_query("update definition set suspended = $3 where key = $1 and version_tag = $2")
+    statement("update definition set suspended = $3 where key = $1 and version_tag = $2")
         .bind::<Text, _>(key)
         .bind::<Text, _>(version_tag)
         .bind::<Bool, _>(suspended)
@@ -83,7 +83,7 @@ pub async fn suspend_others(
     conn: &mut AsyncPgConnection,
     loaded: &[String],
 ) -> Result<usize, Error> {
-    let rows = sql_query(
+    let rows = statement(
         "update definition set suspended = true
          where not suspended and (key || '|' || version_tag) <> all ($1)",
     )
@@ -95,7 +95,7 @@ pub async fn suspend_others(
 
 /// The model with this id.
 pub async fn by_id(conn: &mut AsyncPgConnection, id: Uuid) -> Result<Option<Definition>, Error> {
-    let mut rows: Vec<Definition> = sql_query(
+    let mut rows: Vec<Definition> = statement(
         "select id, key, version_tag, plugin, source, suspended from definition where id = $1",
     )
     .bind::<SqlUuid, _>(id)
@@ -110,7 +110,7 @@ pub async fn newest(
     key: &str,
     version_tag: &str,
 ) -> Result<Option<Definition>, Error> {
-    let mut rows: Vec<Definition> = sql_query(
+    let mut rows: Vec<Definition> = statement(
         "select id, key, version_tag, plugin, source, suspended from definition
          where key = $1 and version_tag = $2 order by deployed desc limit 1",
     )

@@ -1,11 +1,11 @@
 //! What plugins have put on the own FHIR server, and in which state each process was last.
 
 use diesel::QueryableByName;
-use diesel::sql_query;
 use diesel::sql_types::{Array, Binary, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::store::Error;
+use crate::store::statement::statement;
 
 /// A resource on the server that a process brought.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
@@ -34,14 +34,14 @@ pub struct DeployedProcess {
 
 pub async fn resources(conn: &mut AsyncPgConnection) -> Result<Vec<DeployedResource>, Error> {
     Ok(
-        sql_query("select process, resource_type, condition, digest from plugin_resource")
+        statement("select process, resource_type, condition, digest from plugin_resource")
             .load(conn)
             .await?,
     )
 }
 
 pub async fn processes(conn: &mut AsyncPgConnection) -> Result<Vec<DeployedProcess>, Error> {
-    Ok(sql_query("select process, state from process_state")
+    Ok(statement("select process, state from process_state")
         .load(conn)
         .await?)
 }
@@ -51,7 +51,7 @@ pub async fn forget_resources(
     conn: &mut AsyncPgConnection,
     processes: &[String],
 ) -> Result<(), Error> {
-    sql_query("delete from plugin_resource where process = any ($1)")
+    statement("delete from plugin_resource where process = any ($1)")
         .bind::<Array<Text>, _>(processes)
         .execute(conn)
         .await?;
@@ -67,7 +67,7 @@ pub async fn note_resources(
         rows.iter().map(|row| of(row).to_owned()).collect()
     };
     let digests: Vec<Vec<u8>> = rows.iter().map(|row| row.digest.clone()).collect();
-    sql_query(
+    statement(
         "insert into plugin_resource (process, resource_type, condition, digest)
          select * from unnest($1::text[], $2::text[], $3::text[], $4::bytea[])
          on conflict (process, resource_type, condition) do update set digest = excluded.digest",
@@ -87,7 +87,7 @@ pub async fn note_process(
     process: &str,
     state: &str,
 ) -> Result<(), Error> {
-    sql_query(
+    statement(
         "insert into process_state (process, state) values ($1, $2)
          on conflict (process) do update set state = excluded.state",
     )

@@ -3,11 +3,10 @@
 //! Every part hangs on `own`, the guarded change of the instance row. Zero rows mean that the
 //! instance went on without us: nothing at all was written.
 
-use diesel::sql_query;
+use diesel::QueryableByName;
 use diesel::sql_types::{
     Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid,
 };
-use diesel::{QueryableByName, pg::Pg, query_builder::BoxedSqlQuery};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff_diesel::Timestamp;
 use serde_json::Value;
@@ -15,6 +14,7 @@ use uuid::Uuid;
 
 use super::Epoch;
 use crate::store::Error;
+use crate::store::statement::{Statement, statement};
 
 /// What happens to the instance row.
 #[derive(Clone, Debug)]
@@ -198,15 +198,14 @@ struct Changed {
 /// Runs the statement; `false` when the instance, the Task or the message is no longer ours, and
 /// then nothing has changed.
 pub async fn run(conn: &mut AsyncPgConnection, flush: &Flush) -> Result<bool, Error> {
-    let statement = statement(flush);
-    let query = own_binds(sql_query(statement).into_boxed(), flush);
+    let query = own_binds(statement(text(flush)), flush);
     let query = wait_binds(query, flush);
     let query = message_binds(query, flush);
     let row: Changed = history_binds(query, flush).get_result(conn).await?;
     Ok(row.changed == 1)
 }
 
-fn statement(flush: &Flush) -> String {
+fn text(flush: &Flush) -> String {
     let own = match (&flush.own, &flush.left) {
         (Own::Start { .. }, Left::Waiting { .. }) => START_WAITING,
         (Own::Start { .. }, Left::Ended { .. }) => START_ENDED,
@@ -216,10 +215,8 @@ fn statement(flush: &Flush) -> String {
     format!("{GUARDS}{own}{PARTS}")
 }
 
-type Query<'a> = BoxedSqlQuery<'a, Pg, diesel::query_builder::SqlQuery>;
-
 /// $1 to $13: the instance row and what the step consumes.
-fn own_binds<'a>(query: Query<'a>, flush: &'a Flush) -> Query<'a> {
+fn own_binds<'a>(query: Statement<'a>, flush: &'a Flush) -> Statement<'a> {
     let (definition, business_key, rev, epoch) = match &flush.own {
         Own::Start {
             definition,
@@ -252,7 +249,7 @@ fn own_binds<'a>(query: Query<'a>, flush: &'a Flush) -> Query<'a> {
 }
 
 /// $14 to $26: subscriptions and jobs.
-fn wait_binds<'a>(query: Query<'a>, flush: &'a Flush) -> Query<'a> {
+fn wait_binds<'a>(query: Statement<'a>, flush: &'a Flush) -> Statement<'a> {
     let subscriptions = &flush.put_subscriptions;
     let jobs = &flush.put_jobs;
     query
@@ -275,7 +272,7 @@ fn wait_binds<'a>(query: Query<'a>, flush: &'a Flush) -> Query<'a> {
 
 /// $27 to $36: Tasks and the outbox. A Task that is handed over is among the Tasks, changed or
 /// not, since one statement may change a row only once.
-fn message_binds<'a>(query: Query<'a>, flush: &'a Flush) -> Query<'a> {
+fn message_binds<'a>(query: Statement<'a>, flush: &'a Flush) -> Statement<'a> {
     let mut tasks: Vec<(Uuid, Option<&str>, bool)> = column(&flush.tasks, |row| {
         (row.task, Some(row.document.as_str()), row.answered)
     });
@@ -299,7 +296,7 @@ fn message_binds<'a>(query: Query<'a>, flush: &'a Flush) -> Query<'a> {
 }
 
 /// $37 to $42: history, how the instance ended, and the calls that send.
-fn history_binds<'a>(query: Query<'a>, flush: &'a Flush) -> Query<'a> {
+fn history_binds<'a>(query: Statement<'a>, flush: &'a Flush) -> Statement<'a> {
     let history = &flush.history;
     let outcome = match &flush.left {
         Left::Waiting { .. } => None,

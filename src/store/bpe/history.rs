@@ -1,13 +1,13 @@
 //! What has happened: instances for lists, and the retention of history.
 
 use diesel::QueryableByName;
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff_diesel::{NullableTimestamp, Timestamp};
 use uuid::Uuid;
 
 use crate::store::Error;
+use crate::store::statement::statement;
 
 /// An instance, running or ended.
 #[derive(Clone, Debug, QueryableByName)]
@@ -30,7 +30,7 @@ pub struct Instance {
 
 /// The newest instances first.
 pub async fn newest(conn: &mut AsyncPgConnection, most: i64) -> Result<Vec<Instance>, Error> {
-    let rows = sql_query(
+    let rows = statement(
         "select h.id, d.key || '|' || d.version_tag as process, h.business_key, h.started, h.ended,
                 h.outcome,
                 exists (select 1 from job where instance = h.id and incident is not null)
@@ -46,7 +46,7 @@ pub async fn newest(conn: &mut AsyncPgConnection, most: i64) -> Result<Vec<Insta
 
 /// Removes the history of instances that ended more than `days` ago, at most `most` instances.
 pub async fn sweep(conn: &mut AsyncPgConnection, days: i64, most: i64) -> Result<usize, Error> {
-    let rows = sql_query(
+    let rows = statement(
         "with old as (
              delete from history_instance where id in (
                  select id from history_instance

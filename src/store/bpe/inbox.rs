@@ -4,13 +4,13 @@
 //! `claimed` (it has) → `delivered` (an instance has it) → `answered` (its end is in the outbox).
 
 use diesel::QueryableByName;
-use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::Epoch;
+use super::{Epoch, FORGETTABLE};
 use crate::store::Error;
+use crate::store::statement::statement;
 
 /// A Task to work on, leased to us.
 #[derive(Clone, Debug, QueryableByName)]
@@ -34,7 +34,8 @@ pub struct Entry {
     pub overdue: bool,
 }
 
-/// Notes a Task; `false` when it is known already.
+/// Notes a Task; `false` when it is known already. A crash of the database may forget it: until the
+/// claim the server knows the Task as one that waits.
 pub async fn receive(
     conn: &mut AsyncPgConnection,
     task: Uuid,
@@ -42,10 +43,10 @@ pub async fn receive(
     document: &str,
     business_key: &str,
 ) -> Result<bool, Error> {
-    let rows = sql_query(
+    let rows = statement(format!(
         "insert into inbox (task, version, status, document, business_key)
-         values ($1, $2, 'received', $3, $4) on conflict (task) do nothing",
-    )
+         select $1, $2, 'received', $3, $4 where {FORGETTABLE} on conflict (task) do nothing",
+    ))
     .bind::<SqlUuid, _>(task)
     .bind::<BigInt, _>(version)
     .bind::<Text, _>(document)
@@ -63,7 +64,7 @@ pub async fn take(
     most: i64,
     lease_seconds: f64,
 ) -> Result<Vec<Entry>, Error> {
-    let rows = sql_query(
+    let rows = statement(
         "with open as (
              select task from inbox i
              where status in ('received', 'claiming', 'claimed') and due <= clock_timestamp()
@@ -91,16 +92,17 @@ pub async fn take(
     Ok(rows)
 }
 
-/// The Task is ours on the server; `document` is what the server answered.
+/// The Task is ours on the server; `document` is what the server answered. A crash of the database
+/// may forget it: the server then shows the claim as ours.
 pub async fn claimed(
     conn: &mut AsyncPgConnection,
     entry: &Entry,
     document: &str,
 ) -> Result<bool, Error> {
-    let rows = sql_query(
+    let rows = statement(format!(
         "update inbox set status = 'claimed', document = $3
-         where task = $1 and lease_epoch = $2",
-    )
+         where task = $1 and lease_epoch = $2 and {FORGETTABLE}",
+    ))
     .bind::<SqlUuid, _>(entry.task)
     .bind::<BigInt, _>(entry.lease_epoch)
     .bind::<Text, _>(document)
@@ -111,7 +113,7 @@ pub async fn claimed(
 
 /// Forgets a Task that is not ours to handle.
 pub async fn drop_entry(conn: &mut AsyncPgConnection, entry: &Entry) -> Result<(), Error> {
-    sql_query("delete from inbox where task = $1 and lease_epoch = $2")
+    statement("delete from inbox where task = $1 and lease_epoch = $2")
         .bind::<SqlUuid, _>(entry.task)
         .bind::<BigInt, _>(entry.lease_epoch)
         .execute(conn)
@@ -125,7 +127,7 @@ pub async fn postpone(
     entry: &Entry,
     seconds: f64,
 ) -> Result<(), Error> {
-    sql_query(
+    statement(
         "update inbox set due = clock_timestamp() + make_interval(secs => $3)
          where task = $1 and lease_epoch = $2",
     )
@@ -144,7 +146,7 @@ pub async fn hold(
     again: f64,
     grace: f64,
 ) -> Result<(), Error> {
-    sql_query(
+    statement(
         "update inbox set
              held_until = coalesce(held_until, clock_timestamp() + make_interval(secs => $4)),
              due = clock_timestamp() + make_interval(secs => $3)
@@ -161,7 +163,7 @@ pub async fn hold(
 
 /// Looks again at once at the held messages of a conversation: a receiver has begun to wait.
 pub async fn wake_held(conn: &mut AsyncPgConnection, keys: &[String]) -> Result<usize, Error> {
-    let rows = sql_query(
+    let rows = statement(
         "update inbox set due = clock_timestamp()
          where business_key = any ($1) and held_until is not null
              and status in ('received', 'claiming', 'claimed')",
@@ -179,7 +181,7 @@ pub async fn fail(
     document: &str,
     patience_seconds: f64,
 ) -> Result<bool, Error> {
-    let rows = sql_query(
+    let rows = statement(
         "with own as (
              update inbox set status = 'answered', document = $3
              where task = $1 and lease_epoch = $2 returning task)
@@ -204,7 +206,7 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error
         #[diesel(sql_type = Nullable<Double>)]
         seconds: Option<f64>,
     }
-    let row: Next = sql_query(
+    let row: Next = statement(
         "select extract(epoch from min(due) - clock_timestamp())::float8 as seconds
          from inbox i where status in ('received', 'claiming', 'claimed')
              and not exists (
@@ -234,7 +236,7 @@ pub struct Held {
 
 /// The Tasks of an instance that are not answered yet, oldest first.
 pub async fn of_instance(conn: &mut AsyncPgConnection, instance: Uuid) -> Result<Vec<Held>, Error> {
-    let rows = sql_query(
+    let rows = statement(
         "select task, document, scope, starts from inbox
          where instance = $1 and status = 'delivered' order by received",
     )
@@ -251,7 +253,7 @@ pub async fn unknown(conn: &mut AsyncPgConnection, tasks: &[Uuid]) -> Result<Vec
         #[diesel(sql_type = SqlUuid)]
         id: Uuid,
     }
-    let rows: Vec<Id> = sql_query(
+    let rows: Vec<Id> = statement(
         "select t.id from unnest($1) t (id)
          where not exists (select 1 from inbox where task = t.id)",
     )

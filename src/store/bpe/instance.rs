@@ -1,13 +1,13 @@
 //! Running instances: leases, loading, and finding the receiver of a message.
 
 use diesel::QueryableByName;
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Double, Nullable, Text, Uuid as SqlUuid};
-use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::Epoch;
+use super::{Epoch, FORGETTABLE};
 use crate::store::Error;
+use crate::store::statement::statement;
 
 /// An instance whose lease we hold.
 #[derive(Clone, Debug, QueryableByName)]
@@ -43,12 +43,12 @@ pub enum Lease {
 /// The commit is not waited for on the disk: a lease that a crash of the database forgets makes
 /// the holder's next statement match no row, and nothing more.
 pub async fn lease(conn: &mut AsyncPgConnection, id: Uuid, seconds: f64) -> Result<Lease, Error> {
-    let mut rows: Vec<Leased> = sql_query(
+    let mut rows: Vec<Leased> = statement(format!(
         "update instance
          set lease_epoch = lease_epoch + 1, lease_until = now() + make_interval(secs => $2)
-         where id = $1 and (lease_until is null or lease_until < now())
+         where id = $1 and (lease_until is null or lease_until < now()) and {FORGETTABLE}
          returning id, definition, business_key, alternative_key, state, rev, lease_epoch",
-    )
+    ))
     .bind::<SqlUuid, _>(id)
     .bind::<Double, _>(seconds)
     .load(conn)
@@ -56,19 +56,11 @@ pub async fn lease(conn: &mut AsyncPgConnection, id: Uuid, seconds: f64) -> Resu
     if let Some(row) = rows.pop() {
         return Ok(Lease::Taken(Box::new(row)));
     }
-    let there = sql_query("select 1 from instance where id = $1")
+    let there = statement("select 1 from instance where id = $1")
         .bind::<SqlUuid, _>(id)
         .execute(conn)
         .await?;
     Ok(if there == 0 { Lease::Gone } else { Lease::Busy })
-}
-
-/// Makes the following statements of this connection's transaction return before the disk has
-/// them. Only for what may be forgotten in a crash of the database.
-pub async fn forgettable(conn: &mut AsyncPgConnection) -> Result<(), Error> {
-    conn.batch_execute("set local synchronous_commit = off")
-        .await?;
-    Ok(())
 }
 
 /// Extends a lease; `false` when it is no longer ours.
@@ -78,7 +70,7 @@ pub async fn renew(
     epoch: Epoch,
     seconds: f64,
 ) -> Result<bool, Error> {
-    let rows = sql_query(
+    let rows = statement(
         "update instance set lease_until = now() + make_interval(secs => $3)
          where id = $1 and lease_epoch = $2",
     )
@@ -92,7 +84,7 @@ pub async fn renew(
 
 /// Gives a lease back without any change.
 pub async fn release(conn: &mut AsyncPgConnection, id: Uuid, epoch: Epoch) -> Result<(), Error> {
-    sql_query("update instance set lease_until = null where id = $1 and lease_epoch = $2")
+    statement("update instance set lease_until = null where id = $1 and lease_epoch = $2")
         .bind::<SqlUuid, _>(id)
         .bind::<BigInt, _>(epoch)
         .execute(conn)
@@ -123,7 +115,7 @@ pub async fn candidates(
     business_key: &str,
     message: &str,
 ) -> Result<Vec<Candidate>, Error> {
-    let rows = sql_query(
+    let rows = statement(
         "select i.id as instance, i.business_key = $3 as by_business_key,
                 s.id as subscription, s.correlation_key
          from instance i

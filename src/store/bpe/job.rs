@@ -1,12 +1,12 @@
 //! What is due: timers, asynchronous continuations, retries.
 
 use diesel::QueryableByName;
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Double, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::store::Error;
+use crate::store::statement::statement;
 
 /// A job whose time has come.
 #[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
@@ -21,7 +21,7 @@ pub struct Due {
 
 /// Due jobs of instances that nobody works on, oldest first.
 pub async fn due(conn: &mut AsyncPgConnection, most: i64) -> Result<Vec<Due>, Error> {
-    let rows = sql_query(
+    let rows = statement(
         "select j.instance, j.id, j.activity
          from job j join instance i on i.id = j.instance
          where j.retries > 0 and j.due <= clock_timestamp()
@@ -42,7 +42,7 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error
         #[diesel(sql_type = Nullable<Double>)]
         seconds: Option<f64>,
     }
-    let row: Next = sql_query(
+    let row: Next = statement(
         "select extract(epoch from min(j.due) - clock_timestamp())::float8 as seconds
          from job j join instance i on i.id = j.instance
          where j.retries > 0 and (i.lease_until is null or i.lease_until < now())",
@@ -59,7 +59,7 @@ pub async fn postpone(
     id: i64,
     seconds: f64,
 ) -> Result<(), Error> {
-    sql_query(
+    statement(
         "update job set due = clock_timestamp() + make_interval(secs => $3)
          where instance = $1 and id = $2",
     )

@@ -17,5 +17,9 @@ pub mod outbox;
 /// statements match no row.
 pub type Epoch = i64;
 
+/// A condition that is always true and makes its statement return before the disk has it. Only for
+/// what may be forgotten in a crash of the database, and only outside of a longer transaction.
+const FORGETTABLE: &str = "(select set_config('synchronous_commit', 'off', true)) is not null";
+
 #[cfg(test)]
 mod tests;

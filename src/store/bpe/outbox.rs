@@ -1,13 +1,13 @@
 //! What must reach a FHIR server: messages to peers, answers to our own Tasks.
 
 use diesel::QueryableByName;
-use diesel::sql_query;
 use diesel::sql_types::{BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::Epoch;
+use super::{Epoch, FORGETTABLE};
 use crate::store::Error;
+use crate::store::statement::statement;
 
 /// Something to send, leased to us.
 #[derive(Clone, Debug, QueryableByName)]
@@ -38,22 +38,23 @@ pub struct Entry {
     pub overdue: bool,
 }
 
-/// Leases due entries, oldest first.
+/// Leases due entries, oldest first. A lease that a crash of the database forgets means one more
+/// try with the same key.
 pub async fn take(
     conn: &mut AsyncPgConnection,
     most: i64,
     lease_seconds: f64,
 ) -> Result<Vec<Entry>, Error> {
-    let rows = sql_query(
+    let rows = statement(format!(
         "with due as (
              select id from outbox where due <= clock_timestamp()
              order by due limit $1 for update skip locked)
          update outbox set lease_epoch = lease_epoch + 1, attempts = attempts + 1,
              due = clock_timestamp() + make_interval(secs => $2)
-         from due where outbox.id = due.id
+         from due where outbox.id = due.id and {FORGETTABLE}
          returning outbox.id, kind, instance, frame, task, document, address, call, attempts, lease_epoch,
              deadline < clock_timestamp() as overdue",
-    )
+    ))
     .bind::<BigInt, _>(most)
     .bind::<Double, _>(lease_seconds)
     .load(conn)
@@ -68,7 +69,7 @@ pub async fn postpone(
     seconds: f64,
     error: &str,
 ) -> Result<(), Error> {
-    sql_query(
+    statement(
         "update outbox set due = clock_timestamp() + make_interval(secs => $3), error = $4
          where id = $1 and lease_epoch = $2",
     )
@@ -83,7 +84,7 @@ pub async fn postpone(
 
 /// The server has the answer to a Task (or will never take it): entry and Task are done.
 pub async fn answered(conn: &mut AsyncPgConnection, entry: &Entry) -> Result<(), Error> {
-    sql_query(
+    statement(
         "with own as (
              delete from outbox where id = $1 and lease_epoch = $2 returning task)
          delete from inbox using own where inbox.task = own.task",
@@ -97,7 +98,7 @@ pub async fn answered(conn: &mut AsyncPgConnection, entry: &Entry) -> Result<(),
 
 /// Nobody waits for the outcome any more.
 pub async fn discard(conn: &mut AsyncPgConnection, entry: &Entry) -> Result<(), Error> {
-    sql_query("delete from outbox where id = $1 and lease_epoch = $2")
+    statement("delete from outbox where id = $1 and lease_epoch = $2")
         .bind::<SqlUuid, _>(entry.id)
         .bind::<BigInt, _>(entry.lease_epoch)
         .execute(conn)
@@ -111,7 +112,7 @@ pub async fn spread_signal(
     entry: &Entry,
     name: &str,
 ) -> Result<usize, Error> {
-    let rows = sql_query(
+    let rows = statement(
         "with own as (
              delete from outbox where id = $1 and lease_epoch = $2 returning document, deadline)
          insert into outbox (id, kind, instance, frame, document, deadline)
@@ -133,7 +134,7 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error
         #[diesel(sql_type = Nullable<Double>)]
         seconds: Option<f64>,
     }
-    let row: Next = sql_query(
+    let row: Next = statement(
         "select extract(epoch from min(due) - clock_timestamp())::float8 as seconds from outbox",
     )
     .get_result(conn)

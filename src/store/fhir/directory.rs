@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::tables::directory;
 use crate::r4::ResourceType;
 use crate::store::Error;
+use crate::store::statement::statement;
 
 /// A current resource of the directory.
 #[derive(Debug, QueryableByName)]
@@ -43,7 +44,7 @@ pub async fn load(
     kinds: &[ResourceType],
 ) -> Result<Vec<Entry>, Error> {
     let codes: Vec<i16> = kinds.iter().map(|kind| kind.code()).collect();
-    Ok(diesel::sql_query(
+    Ok(statement(
         "SELECT directory.generation, resource.type, resource.id, resource.document \
          FROM directory, resource WHERE resource.type = ANY($1) AND resource.deleted IS NULL \
          ORDER BY resource.last_updated, resource.id",

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::r4::ResourceType;
 use crate::store::Error;
+use crate::store::statement::statement;
 
 /// The NOTIFY channel that hints at new events; the table is the truth.
 pub const CHANNEL: &str = "fhir_event";
@@ -60,7 +61,7 @@ pub async fn after(
     cursor: Cursor,
     limit: i64,
 ) -> Result<Vec<Event>, Error> {
-    let lines: Vec<Line> = diesel::sql_query(
+    let lines: Vec<Line> = statement(
         "SELECT e.xid::text::bigint AS transaction, e.id AS number, e.resource, e.type AS kind, \
                 e.version, e.kind AS change, coalesce(r.document, v.document) AS document \
          FROM event e \
@@ -85,11 +86,10 @@ pub async fn end(conn: &mut AsyncPgConnection) -> Result<Cursor, Error> {
         #[diesel(sql_type = BigInt)]
         xmin: i64,
     }
-    let horizon: Horizon = diesel::sql_query(
-        "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1 AS xmin",
-    )
-    .get_result(conn)
-    .await?;
+    let horizon: Horizon =
+        statement("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1 AS xmin")
+            .get_result(conn)
+            .await?;
     Ok(Cursor {
         transaction: horizon.xmin,
         number: i64::MAX,
@@ -98,9 +98,7 @@ pub async fn end(conn: &mut AsyncPgConnection) -> Result<Cursor, Error> {
 
 /// Tells every node that there is something to read.
 pub async fn announce(conn: &mut AsyncPgConnection) -> Result<(), Error> {
-    diesel::sql_query(format!("NOTIFY {CHANNEL}"))
-        .execute(conn)
-        .await?;
+    statement(format!("NOTIFY {CHANNEL}")).execute(conn).await?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ pub mod directory;
 pub mod event;
 pub mod history;
 pub mod initial;
+pub mod inserts;
 pub mod profile;
 pub mod resource;
 pub mod search;

@@ -196,9 +196,10 @@ pub async fn superseded(
     Ok(found.and_then(row))
 }
 
-/// Stores version 1 if the directory is still at `generation`.
+/// Stores version 1 if the directory is still at `generation`. Several may be under way on one
+/// connection; they run in the order in which they were begun.
 pub async fn insert(
-    conn: &mut AsyncPgConnection,
+    mut conn: &AsyncPgConnection,
     generation: i64,
     new: &NewRow,
     once: Option<&Idempotency>,
@@ -219,7 +220,7 @@ pub async fn insert(
         once.map(|once| once.owner.as_str()),
         once.map(|once| once.key.as_str()),
     ))
-    .get_result(conn)
+    .get_result(&mut conn)
     .await?;
     Ok(match stored {
         Some(id) if id == new.id => Inserted::Stored,
