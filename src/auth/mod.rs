@@ -5,7 +5,6 @@
 //! (auth-config §2.1). What an identity may do is decided in `fhir::authorize`.
 
 pub mod certificate;
-pub mod header;
 pub mod identify;
 pub mod identity;
 pub mod right;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::{App, HttpServer};
+use actix_web::{App, HttpServer, web};
 
 use super::Sockets;
 use crate::fhir::service::Service;
@@ -25,9 +25,11 @@ pub fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> 
         shutdown: shutdown.clone(),
     };
     let shared = Arc::clone(service);
+    let proxies = acceptor.clone();
     let server = HttpServer::new(move || {
         let (service, sockets) = (Arc::clone(&shared), sockets.clone());
-        App::new().configure(move |config| super::configure(&service, sockets, config))
+        let app = App::new().app_data(web::Data::new(proxies.clone()));
+        app.configure(move |config| super::configure(&service, sockets, config))
     })
     .on_connect(tls::remember_peer)
     .tls_handshake_timeout(tls::HANDSHAKE_TIMEOUT)

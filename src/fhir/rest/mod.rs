@@ -23,7 +23,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use crate::auth::Certificate;
 use crate::fhir::fault::Fault;
 use crate::fhir::service::{Peer, Service};
-use crate::net::tls::PeerCertificate;
+use crate::net::tls::{Acceptor, PeerCertificate};
 
 pub use listen::listen;
 pub use socket::Sockets;
@@ -76,13 +76,28 @@ fn told(request: &HttpRequest, fault: Fault) -> HttpResponse {
     answer::fault(&fault, request)
 }
 
-/// Who sent this: the certificate of the connection, or the one a trusted proxy passes on.
+/// Who sent this: the certificate of the connection, or the one a trusted proxy passes on, which
+/// must be one that the handshake would have taken (auth-config §1.2).
 fn peer(request: &HttpRequest, service: &Service) -> Result<Peer, Fault> {
     let passed_on = || {
         let address = request.peer_addr()?.ip();
         let trusted = service.settings().trusted_proxies.contains(&address);
-        let value = asked::header(request, "x-clientcert").filter(|_| trusted)?;
-        PeerCertificate::from_header(value)
+        let value =
+            asked::header(request, "x-clientcert").filter(|value| trusted && !value.is_empty())?;
+        let certificate = PeerCertificate::from_header(value);
+        let Some(certificate) = certificate else {
+            tracing::warn!(%address, "the X-ClientCert of a proxy holds no certificate");
+            return None;
+        };
+        let handshake = request.app_data::<web::Data<Acceptor>>()?;
+        match handshake.verify(&certificate) {
+            Ok(()) => Some(certificate),
+            Err(reason) => {
+                let subject = certificate.subject();
+                tracing::info!(%address, subject, %reason, "a certificate from a proxy is refused");
+                None
+            }
+        }
     };
     let certificate = match asked::certificate(request) {
         Some(certificate) => Some(certificate.clone()),

@@ -1,26 +1,41 @@
 //! Parts of a resource: `_summary=true|text|data` (fhir-api §2.4).
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::media::Summary;
 use crate::r4::Resource;
 
 const SUBSETTED: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
 
-/// The resource without what is not asked for; `None` where nothing changes. Bundles are answered
-/// whole: what their entries hold was asked for by other means.
+/// The resource without what is not asked for; `None` where nothing changes. Of the result of a
+/// search or history each resource is shortened; other Bundles are answered whole.
 #[must_use]
 pub fn of(resource: &Resource, kind: Summary) -> Option<Resource> {
-    if matches!(
-        resource.type_name(),
-        "Bundle" | "OperationOutcome" | "CapabilityStatement"
-    ) {
+    let mut short = resource.clone();
+    if kind == Summary::Count {
         return None;
     }
-    let mut short = resource.clone();
-    let members = short.members_mut();
+    match resource.type_name() {
+        "OperationOutcome" | "CapabilityStatement" => return None,
+        "Bundle" if matches!(resource.str("type"), Some("searchset" | "history")) => {
+            let entries = short.members_mut().get_mut("entry");
+            for entry in entries.and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Some(Value::Object(members)) = entry.get_mut("resource")
+                    && members.get("resourceType") != Some(&json!("OperationOutcome"))
+                {
+                    shorten(members, kind);
+                }
+            }
+        }
+        "Bundle" => return None,
+        _ => shorten(short.members_mut(), kind),
+    }
+    Some(short)
+}
+
+fn shorten(members: &mut Map<String, Value>, kind: Summary) {
     match kind {
-        Summary::Count => return None,
+        Summary::Count => {}
         Summary::Data => {
             members.shift_remove("text");
         }
@@ -50,5 +65,4 @@ pub fn of(resource: &Resource, kind: Summary) -> Option<Resource> {
             tags.push(json!({"system": SUBSETTED, "code": "SUBSETTED"}));
         }
     }
-    Some(short)
 }

@@ -16,7 +16,7 @@ use openssl::ssl::{ClientHelloResponse, SslAcceptor, SslAcceptorBuilder, SslCont
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use super::{Error, PeerCertificate, Settings, context};
+use super::{Error, PeerCertificate, Refusal, Settings, Trust, context};
 
 /// How often the files are looked at.
 const LOOK_AT_FILES: Duration = Duration::from_secs(30);
@@ -25,13 +25,32 @@ const LOOK_AT_FILES: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Acceptor {
     settings: Arc<Settings>,
-    current: Arc<ArcSwap<SslContext>>,
+    current: Arc<ArcSwap<Current>>,
+}
+
+/// What was read from the files.
+struct Current {
+    context: SslContext,
+    trust: Option<Trust>,
+}
+
+impl Current {
+    fn read(settings: &Settings) -> Result<Self, Error> {
+        Ok(Self {
+            context: context::build(settings)?,
+            trust: settings
+                .client_cas
+                .as_deref()
+                .map(Trust::load)
+                .transpose()?,
+        })
+    }
 }
 
 impl Acceptor {
     /// Reads the files.
     pub fn new(settings: Settings) -> Result<Self, Error> {
-        let current = Arc::new(ArcSwap::from_pointee(context::build(&settings)?));
+        let current = Arc::new(ArcSwap::from_pointee(Current::read(&settings)?));
         Ok(Self {
             settings: Arc::new(settings),
             current,
@@ -44,7 +63,7 @@ impl Acceptor {
         context::fill(&mut builder, &self.settings)?;
         let current = Arc::clone(&self.current);
         builder.set_client_hello_callback(move |ssl, _| {
-            ssl.set_ssl_context(&current.load())?;
+            ssl.set_ssl_context(&current.load().context)?;
             Ok(ClientHelloResponse::SUCCESS)
         });
         Ok(builder)
@@ -53,8 +72,16 @@ impl Acceptor {
     /// Reads the files again. If one is bad, what was in use stays in use.
     pub fn reload(&self) -> Result<(), Error> {
         self.current
-            .store(Arc::new(context::build(&self.settings)?));
+            .store(Arc::new(Current::read(&self.settings)?));
         Ok(())
+    }
+
+    /// Checks a certificate that a proxy handed on, as a handshake would have done.
+    pub fn verify(&self, peer: &PeerCertificate) -> Result<(), Refusal> {
+        match &self.current.load().trust {
+            Some(trust) => trust.verify(peer),
+            None => Err(Refusal::no_client_cas()),
+        }
     }
 
     /// Reloads on SIGHUP and when a file changes, until the task is aborted.

@@ -35,6 +35,12 @@ pub struct Trust(Vec<X509>);
 #[error("{0}")]
 pub struct Refusal(String);
 
+impl Refusal {
+    pub(super) fn no_client_cas() -> Self {
+        Self("no client CAs are named".to_owned())
+    }
+}
+
 impl Trust {
     /// Reads a file or a folder.
     pub fn load(path: &Path) -> Result<Self, pem::Error> {
