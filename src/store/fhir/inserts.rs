@@ -169,3 +169,73 @@ impl Drop for Lane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::r4::ResourceType;
+    use crate::store::fhir::directory;
+    use crate::store::testing::fresh_database;
+    use crate::store::{Schema, fhir::search::IndexTerms};
+
+    fn task(generation: i64, document: &str, key: Option<&str>) -> Insert {
+        let row = NewRow {
+            id: Uuid::new_v4(),
+            kind: ResourceType::Task,
+            at: Timestamp::UNIX_EPOCH,
+            document: document.to_owned(),
+            access: Vec::new(),
+            context: None,
+            keys: None,
+            terms: IndexTerms::default(),
+            content: None,
+        };
+        let once = key.map(|key| Idempotency {
+            owner: "a".to_owned(),
+            key: key.to_owned(),
+        });
+        Insert {
+            generation,
+            row,
+            once,
+        }
+    }
+
+    #[tokio::test]
+    async fn creates_that_queue_up_are_stored_once_each_and_a_bad_one_fails_alone() {
+        let settings = fresh_database().await;
+        let store = Store::open(&settings, Schema::Fhir).await.unwrap();
+        let read = async |conn: &mut AsyncPgConnection| directory::generation(conn).await;
+        let generation = store.read(read).await.unwrap();
+        let inserts = Inserts::new(store.clone());
+        let run = |insert: Insert| {
+            let inserts = inserts.clone();
+            async move { inserts.run(insert).await }
+        };
+        let plain = join_all((0..100).map(|_| run(task(generation, "{}", None))));
+        let repeated = join_all((0..20).map(|_| run(task(generation, "{}", Some("k")))));
+        let stale = run(task(generation - 1, "{}", None));
+        // PostgreSQL has no NUL in texts.
+        let bad = run(task(generation, "\0", None));
+        let (plain, repeated, stale, bad) = tokio::join!(plain, repeated, stale, bad);
+
+        let stored = |outcome: &Result<Inserted, Error>| matches!(outcome, Ok(Inserted::Stored));
+        assert!(plain.iter().all(stored));
+        assert_eq!(repeated.iter().filter(|outcome| stored(outcome)).count(), 1);
+        let earlier: HashSet<Uuid> = repeated
+            .iter()
+            .filter_map(|outcome| match outcome {
+                Ok(Inserted::Earlier(id)) => Some(*id),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(earlier.len(), 1);
+        assert_eq!(stale.unwrap(), Inserted::Stale);
+        assert!(bad.is_err());
+    }
+}
