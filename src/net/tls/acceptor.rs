@@ -71,8 +71,7 @@ impl Acceptor {
 
     /// Reads the files again. If one is bad, what was in use stays in use.
     pub fn reload(&self) -> Result<(), Error> {
-        self.current
-            .store(Arc::new(Current::read(&self.settings)?));
+        self.current.store(Arc::new(Current::read(&self.settings)?));
         Ok(())
     }
 
