@@ -11,7 +11,7 @@ use crate::fhir::fault::Fault;
 use crate::r4::{ParseError, Resource, ResourceType, json, xml};
 
 /// The whole body.
-pub(super) async fn read(mut payload: web::Payload, limit: usize) -> Result<Bytes, Fault> {
+async fn read(mut payload: web::Payload, limit: usize) -> Result<Bytes, Fault> {
     let mut body = BytesMut::new();
     while let Some(piece) = payload.next().await {
         let piece = piece.map_err(|error| Fault::unparsable(error.to_string()))?;
@@ -42,7 +42,13 @@ impl Call<'_> {
 
     async fn any_resource(&self, payload: web::Payload) -> Result<Resource, Fault> {
         let format = asked::body_format(self.request)?;
-        let body = read(payload, self.service.settings().max_body_size).await?;
+        let limit = self.service.settings().max_body_size;
+        // What announces itself as too large need not be sent.
+        let announced = asked::header(self.request, "content-length");
+        if announced.is_some_and(|size| size.parse().is_ok_and(|size: usize| size > limit)) {
+            return Err(Fault::too_large(limit));
+        }
+        let body = read(payload, limit).await?;
         let unparsable = |error: ParseError| Fault::unparsable(error.to_string());
         let (resource, left_out) = match format {
             Format::Xml => xml::parse_leniently(&body),
