@@ -123,7 +123,7 @@ section! {
         /// that it failed.
         send_deadline "send-deadline": default Duration = "1h",
         /// How long a message is kept whose receiver does not wait for it yet.
-        message_grace "message-grace": default Duration = "10s",
+        message_grace "message-grace": default Duration = "30s",
         /// Days for which the history of ended process instances is kept.
         history_days "history-days": default u16 = "30",
         /// Processes that finish what runs but start nothing new, as key|version.

@@ -13,15 +13,13 @@ use super::process::process_of;
 use super::server::{Server, Trouble};
 use crate::bpe::model::NodeIx;
 use crate::bpe::runtime::{
-    Advance, Definition, Error, Incoming, Runtime, Starting, Work, failed_with, failure_text,
+    Advance, Definition, Error, Incoming, LEASE, Runtime, Starting, Work, failed_with, failure_text,
 };
 use crate::r4::view::task::{self, Status, Task};
 use crate::r4::{Resource, dsf, json};
 use crate::store::bpe::inbox::{self, Entry};
 use crate::store::bpe::instance::{self, Candidate};
 
-/// How long one handling may take before the entry is offered again, in seconds.
-const LEASE: f64 = 120.0;
 /// How soon to look again at a Task whose instance is busy, in seconds.
 const BUSY: f64 = 0.05;
 /// How soon to look again at a message that nobody waits for yet, in seconds.
@@ -59,7 +57,7 @@ impl Work for Inbox {
     async fn take(&self, most: i64) -> Result<Vec<Entry>, Error> {
         let store = self.runtime.store();
         Ok(store
-            .read(async |conn| inbox::take(conn, most, LEASE).await)
+            .read(async |conn| inbox::take(conn, most, LEASE.as_secs_f64()).await)
             .await?)
     }
 
@@ -68,6 +66,13 @@ impl Work for Inbox {
             .runtime
             .store()
             .read(async |conn| inbox::next_due(conn).await)
+            .await?)
+    }
+
+    async fn extend(&self, entry: &Entry) -> Result<(), Error> {
+        let store = self.runtime.store();
+        Ok(store
+            .read(async |conn| inbox::extend(conn, entry, LEASE.as_secs_f64()).await)
             .await?)
     }
 

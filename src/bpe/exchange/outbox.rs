@@ -13,14 +13,12 @@ use tokio::sync::Notify;
 use super::server::{Server, Trouble};
 use crate::bpe::model::Variables;
 use crate::bpe::plugin::Delivery;
-use crate::bpe::runtime::{Advance, Error, Runtime, Work};
+use crate::bpe::runtime::{Advance, Error, LEASE, Runtime, Work};
 use crate::kernel::{Backoff, Random};
 use crate::r4::view::task::{Status, Task};
 use crate::r4::{Resource, json};
 use crate::store::bpe::outbox::{self, Entry};
 
-/// How long one try may take before the entry is offered again, in seconds.
-const LEASE: f64 = 120.0;
 /// How soon to look again when the instance is busy, in seconds.
 const BUSY: f64 = 0.05;
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));
@@ -52,7 +50,7 @@ impl Work for Outbox {
     async fn take(&self, most: i64) -> Result<Vec<Entry>, Error> {
         let store = self.runtime.store();
         Ok(store
-            .read(async |conn| outbox::take(conn, most, LEASE).await)
+            .read(async |conn| outbox::take(conn, most, LEASE.as_secs_f64()).await)
             .await?)
     }
 
@@ -61,6 +59,13 @@ impl Work for Outbox {
             .runtime
             .store()
             .read(async |conn| outbox::next_due(conn).await)
+            .await?)
+    }
+
+    async fn extend(&self, entry: &Entry) -> Result<(), Error> {
+        let store = self.runtime.store();
+        Ok(store
+            .read(async |conn| outbox::extend(conn, entry, LEASE.as_secs_f64()).await)
             .await?)
     }
 

@@ -40,6 +40,11 @@ impl Work for Jobs {
             .await?)
     }
 
+    /// A job is held by the lease of its instance, which the runtime keeps.
+    async fn extend(&self, _: &Due) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn run(&self, due: Due) -> Result<(), Error> {
         match self.0.run_job(due.instance, due.id).await? {
             Advance::Busy => {

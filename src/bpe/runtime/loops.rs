@@ -8,6 +8,10 @@ use tokio::sync::{Notify, Semaphore};
 use super::Error;
 use crate::kernel::Shutdown;
 
+/// How long work stays ours without a sign of life. Short, since it is also how long the work of a
+/// killed process rests before somebody goes on with it.
+pub const LEASE: Duration = Duration::from_secs(6);
+
 /// How often to look when nobody told us: other nodes' work, and what a crash left behind.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -27,7 +31,7 @@ impl Default for Pace {
 
 /// One kind of work.
 pub trait Work: Clone + Send + Sync + 'static {
-    type Item: Send + 'static;
+    type Item: Clone + Send + Sync + 'static;
 
     /// For the log.
     fn name(&self) -> &'static str;
@@ -40,6 +44,9 @@ pub trait Work: Clone + Send + Sync + 'static {
 
     /// Seconds until the next item is due, if any is known.
     fn next_due(&self) -> impl Future<Output = Result<Option<f64>, Error>> + Send;
+
+    /// Tells the database that an item is still being worked on, every third of [`LEASE`].
+    fn extend(&self, item: &Self::Item) -> impl Future<Output = Result<(), Error>> + Send;
 
     /// Does one item; a failure is logged, and the item comes again when its lease ends.
     fn run(&self, item: Self::Item) -> impl Future<Output = Result<(), Error>> + Send;
@@ -60,6 +67,21 @@ pub async fn work<W: Work>(work: W, shutdown: Shutdown, threads: usize, pace: Pa
             () = work.bell().notified() => {}
             () = tokio::time::sleep(wait) => {}
             () = shutdown.begun() => return,
+        }
+    }
+}
+
+/// Does one item and keeps it ours meanwhile.
+async fn run<W: Work>(work: &W, item: W::Item) -> Result<(), Error> {
+    let mut done = std::pin::pin!(work.run(item.clone()));
+    loop {
+        tokio::select! {
+            outcome = &mut done => return outcome,
+            () = tokio::time::sleep(LEASE / 3) => {}
+        }
+        if let Err(error) = work.extend(&item).await {
+            // What happens to the item is guarded by its epoch in any case.
+            tracing::warn!(work = work.name(), "lease not extended: {error}");
         }
     }
 }
@@ -85,7 +107,7 @@ async fn round<W: Work>(
         for (item, permit) in items.into_iter().zip(permits) {
             let work = work.clone();
             shutdown.spawn(async move {
-                if let Err(error) = work.run(item).await {
+                if let Err(error) = run(&work, item).await {
                     tracing::warn!(work = work.name(), "{error}");
                 }
                 drop(permit);

@@ -28,7 +28,7 @@ use crate::store::{self, Store};
 
 pub use graphs::{Definition, Graphs};
 pub use jobs::Jobs;
-pub use loops::{Pace, Work, work};
+pub use loops::{LEASE, Pace, Work, work};
 pub use tasks::failed_with;
 use turns::Turns;
 
@@ -54,8 +54,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            lease: Duration::from_secs(30),
-            grace: Duration::from_secs(10),
+            lease: LEASE,
+            grace: Duration::from_secs(30),
             send_deadline: Duration::from_secs(60 * 60),
             answer_deadline: Duration::from_secs(7 * 24 * 60 * 60),
             threads: 4,

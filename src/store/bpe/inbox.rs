@@ -121,6 +121,24 @@ pub async fn drop_entry(conn: &mut AsyncPgConnection, entry: &Entry) -> Result<(
     Ok(())
 }
 
+/// Keeps an entry ours for so many seconds more; whoever took it meanwhile is not disturbed.
+pub async fn extend(
+    conn: &mut AsyncPgConnection,
+    entry: &Entry,
+    seconds: f64,
+) -> Result<(), Error> {
+    statement(
+        "update inbox set due = clock_timestamp() + make_interval(secs => $3)
+         where task = $1 and lease_epoch = $2",
+    )
+    .bind::<SqlUuid, _>(entry.task)
+    .bind::<BigInt, _>(entry.lease_epoch)
+    .bind::<Double, _>(seconds)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Tries a Task again after a while.
 pub async fn postpone(
     conn: &mut AsyncPgConnection,

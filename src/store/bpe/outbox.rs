@@ -62,6 +62,24 @@ pub async fn take(
     Ok(rows)
 }
 
+/// Keeps an entry ours for so many seconds more; whoever took it meanwhile is not disturbed.
+pub async fn extend(
+    conn: &mut AsyncPgConnection,
+    entry: &Entry,
+    seconds: f64,
+) -> Result<(), Error> {
+    statement(
+        "update outbox set due = clock_timestamp() + make_interval(secs => $3)
+         where id = $1 and lease_epoch = $2",
+    )
+    .bind::<SqlUuid, _>(entry.id)
+    .bind::<BigInt, _>(entry.lease_epoch)
+    .bind::<Double, _>(seconds)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Tries an entry again after a while.
 pub async fn postpone(
     conn: &mut AsyncPgConnection,
