@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use crate::config::keys::Client;
 use crate::config::{Config, Needs};
 use crate::kernel::{Clock, Health, Shutdown, telemetry};
 use crate::net::http;
@@ -147,7 +146,11 @@ async fn start_fhir(config: &Config, store: Store, shutdown: &Shutdown) -> Resul
     let Some(settings) = config.mailbox() else {
         return Ok(());
     };
-    let client = config.client.as_ref().map(Client::http).unwrap_or_default();
+    let client = config
+        .client
+        .as_ref()
+        .map(crate::config::keys::Client::http)
+        .unwrap_or_default();
     let client = http::Client::new(&client)?;
     let roles = config.roles.clone();
     crate::fhir::start(settings, roles, store, client, Clock::system(), shutdown).await?;

@@ -1,4 +1,4 @@
-//! Collects what the steps of one segment want stored into one [`Flush`].
+//! Collects what the steps of one segment want stored into one [`crate::store::bpe::flush::Flush`].
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! What the rules must know of the store, asked for as data.
 //!
 //! A rule asks [`Inquiry`]; what is not yet among the [`Facts`] is noted as a [`Lookup`] and taken
-//! for the answer that grants least. [`super::decide`] hands the open lookups back, the service
+//! for the answer that grants least. [`super::decide()`] hands the open lookups back, the service
 //! answers them inside its transaction and asks again. So no rule exists twice, and a request pays
 //! only for what its rules really look at.
 

@@ -1,7 +1,7 @@
 //! Who may do what: the authorisation rules of `auth-config.md` §4 and §5 as pure functions.
 //!
 //! [`admit`] answers what identity, operation and type alone decide, before a body is read.
-//! [`decide`] judges one [`Request`] against old and new resource and the [`Facts`]; it either
+//! [`decide()`] judges one [`Request`] against old and new resource and the [`Facts`]; it either
 //! decides or names the [`Lookup`]s it still needs. [`access_keys`] and [`AccessFilter`] are the
 //! two sides of visibility: the keys a resource version opens itself to, and the keys an identity
 //! holds. A row is visible if they meet; the store applies that in SQL (`access && keys`).

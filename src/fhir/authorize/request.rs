@@ -65,7 +65,7 @@ impl<'a> Request<'a> {
 /// The part of the rules that looks at nothing but identity, operation and type (§4.2).
 ///
 /// A denial is final; an `Allow` of search and history is too, everything else goes on to
-/// [`super::decide`].
+/// [`super::decide()`].
 #[must_use]
 pub fn admit(identity: &Identity, operation: Operation, kind: ResourceType) -> Decision {
     if !identity.rights.allow(operation, kind) {

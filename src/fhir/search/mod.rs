@@ -1,6 +1,6 @@
 //! Search: what parameters exist, what they find, and how a page is answered (`spec/fhir-api.md` §5).
 //!
-//! `registry` is the one table of parameters. [`terms`] writes what a resource is found by,
+//! `registry` is the one table of parameters. [`terms()`] writes what a resource is found by,
 //! [`parse`] reads what a client asks for, both by that table; `matching` evaluates the same
 //! conditions in memory for Subscriptions. The SQL is in `crate::store::fhir::search`.
 

@@ -3,7 +3,7 @@
 use crate::fhir::fault::Fault;
 use crate::store;
 
-/// See the module. Everything but `Fault` is settled by [`super::Service::write`] and `read`.
+/// See the module. Everything but `Fault` is settled by `Service::write` and `read`.
 #[derive(Debug)]
 pub(crate) enum Stop {
     Fault(Fault),
