@@ -15,20 +15,25 @@
 #[path = "../tests/it/harness/mod.rs"]
 mod harness;
 
-use std::future::Future;
+mod common;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use actix_web::{App, HttpResponse, HttpServer, web};
+use common::wire::{Wire, connector, request};
+use common::{Figures, measure, period};
 
 use dsf::store::testing::temporary_folder;
 use dsf::store::{Cluster, Settings};
-use openssl::ssl::{SslConnector, SslFiletype, SslMethod};
+use openssl::ssl::{SslAcceptor, SslConnector, SslFiletype, SslMethod, SslVerifyMode};
 use serde_json::Value;
 use tokio_postgres::NoTls;
 
 use harness::socket::built_in;
-use harness::{Client, Launch, Listener, Process, Server, World};
+use harness::{Launch, Listener, Process, Server, World};
 
 const REQUESTER: &str = "Test_Organization";
 
@@ -50,10 +55,7 @@ async fn main() {
     let server = launch.set("log.level=warn").start().await;
     let process = Process::deploy(&server.local()).await;
 
-    println!(
-        "{:<34} {:>10} {:>10} {:>10} {:>7} {:>9}",
-        "", "per second", "p50 ms", "p99 ms", "ratio", "baseline"
-    );
+    Figures::head();
     creates(&server, &process, &url).await;
     reads(&server, &process).await;
     events(&server, &process).await;
@@ -91,14 +93,10 @@ async fn creates(server: &Server, process: &Process, url: &str) {
         )
         .await;
         bare.print(&format!("bare insert, {connections} connections"), None);
-        let task = process.task(REQUESTER);
-        let ours = measure(&clients(server, connections), |client: Client| {
-            let task = task.clone();
-            async move {
-                client.create(&task).await;
-            }
-        })
-        .await;
+        let create = request("POST", server.port, "Task", &document);
+        let connector = connector(&server.world, "local");
+        let wires = Wire::several(&connector, server.port, connections).await;
+        let ours = measure(&wires, |wire: Wire| wire.exchange(create.clone(), 201)).await;
         ours.print(
             &format!("Task create, {connections} connections"),
             Some(&bare),
@@ -106,32 +104,76 @@ async fn creates(server: &Server, process: &Process, url: &str) {
     }
 }
 
+/// Reads over mutual TLS against a bare handler that answers with the same bytes over the same TLS.
 async fn reads(server: &Server, process: &Process) {
     let task = server.local().create(&process.task(REQUESTER)).await;
     let path = harness::sample::path(&task);
+    let bare_port = bare_handler(&server.world, task.to_string());
+    let connector = connector(&server.world, "local");
     for connections in [1, 32] {
-        let kept = measure(&clients(server, connections), |client: Client| {
-            read(client, path.clone())
-        })
-        .await;
-        kept.print(&format!("read by id, {connections} connections"), None);
-        if connections == 1 {
-            continue;
-        }
-        // As a Java engine does: a connection, so a full handshake, for every request.
-        let stranger = Arc::new(Stranger::new(server, &path));
-        let fresh = measure(&vec![stranger; 4], |stranger: Arc<Stranger>| async {
+        let measured = async |port: u16, path: &str| {
+            let read = request("GET", port, path, "");
+            let wires = Wire::several(&connector, port, connections).await;
+            measure(&wires, |wire: Wire| wire.exchange(read.clone(), 200)).await
+        };
+        let bare = measured(bare_port, &path).await;
+        bare.print(&format!("bare handler, {connections} connections"), None);
+        let ours = measured(server.port, &path).await;
+        ours.print(
+            &format!("read by id, {connections} connections"),
+            Some(&bare),
+        );
+        let metadata = measured(server.port, "metadata").await;
+        metadata.print(&format!("metadata, {connections} connections"), Some(&bare));
+    }
+    // As a Java engine does: a connection, so a full handshake, for every request.
+    let measured = async |port: u16| {
+        let stranger = Arc::new(Stranger::new(&connector, port, &path));
+        measure(&vec![stranger; 4], |stranger: Arc<Stranger>| async {
             tokio::task::spawn_blocking(move || stranger.read())
                 .await
                 .unwrap();
         })
-        .await;
-        fresh.print("full mutual handshake and read", Some(&kept));
-    }
+        .await
+    };
+    let bare = measured(bare_port).await;
+    bare.print("bare handler, full mutual handshake", None);
+    let ours = measured(server.port).await;
+    ours.print("read by id, full mutual handshake", Some(&bare));
 }
 
-async fn read(client: Client, path: String) {
-    assert_eq!(client.get(&path).await.status, 200);
+/// A server of its own that knows one answer.
+fn bare_handler(world: &World, answer: String) -> u16 {
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).unwrap();
+    acceptor
+        .set_certificate_chain_file(world.path("server.crt"))
+        .unwrap();
+    acceptor
+        .set_private_key_file(world.path("server.key"), SslFiletype::PEM)
+        .unwrap();
+    acceptor.set_ca_file(world.path("ca.crt")).unwrap();
+    acceptor.set_verify(SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT);
+    acceptor.set_session_id_context(b"bare").unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = HttpServer::new(move || {
+        let answer = answer.clone();
+        App::new().default_service(web::to(move || {
+            let answer = answer.clone();
+            async move {
+                HttpResponse::Ok()
+                    .content_type("application/fhir+json")
+                    .body(answer)
+            }
+        }))
+    })
+    .workers(2)
+    .disable_signals()
+    .listen_openssl(listener, acceptor)
+    .unwrap()
+    .run();
+    tokio::spawn(server);
+    port
 }
 
 /// A client that remembers nothing, neither connections nor sessions.
@@ -142,24 +184,14 @@ struct Stranger {
 }
 
 impl Stranger {
-    fn new(server: &Server, path: &str) -> Self {
-        let mut connector = SslConnector::builder(SslMethod::tls_client()).unwrap();
-        let file = |name: &str| server.world.path(name);
-        connector.set_ca_file(file("ca.crt")).unwrap();
-        connector
-            .set_certificate_chain_file(file("local.crt"))
-            .unwrap();
-        connector
-            .set_private_key_file(file("local.key"), SslFiletype::PEM)
-            .unwrap();
+    fn new(connector: &SslConnector, port: u16, path: &str) -> Self {
         let request = format!(
-            "GET /fhir/{path} HTTP/1.1\r\nHost: localhost:{}\r\n\
+            "GET /fhir/{path} HTTP/1.1\r\nHost: localhost:{port}\r\n\
              Accept: application/fhir+json\r\nConnection: close\r\n\r\n",
-            server.port
         );
         Self {
-            connector: connector.build(),
-            port: server.port,
+            connector: connector.clone(),
+            port,
             request,
         }
     }
@@ -194,75 +226,4 @@ async fn events(server: &Server, process: &Process) {
     }
     figures.whole = begun.elapsed();
     figures.print("Task create to event frame", None);
-}
-
-/// A client with a connection of its own for each worker.
-fn clients(server: &Server, count: usize) -> Vec<Client> {
-    (0..count)
-        .map(|_| Client::new(&server.world, Some("local"), &server.base_url))
-        .collect()
-}
-
-fn period() -> Duration {
-    let seconds = std::env::var("SECONDS")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(3))
-}
-
-/// Lets each worker do one thing after the other, first for a moment to warm up.
-async fn measure<T, F>(workers: &[T], work: impl Fn(T) -> F) -> Figures
-where
-    T: Clone,
-    F: Future<Output = ()>,
-{
-    for worker in workers {
-        work(worker.clone()).await;
-    }
-    let (begun, period) = (Instant::now(), period());
-    let loops = workers.iter().map(|worker| async {
-        let mut times = Vec::new();
-        while begun.elapsed() < period {
-            let started = Instant::now();
-            work(worker.clone()).await;
-            times.push(started.elapsed());
-        }
-        times
-    });
-    let times = futures_util::future::join_all(loops)
-        .await
-        .into_iter()
-        .flatten()
-        .collect();
-    Figures {
-        times,
-        whole: begun.elapsed(),
-    }
-}
-
-#[derive(Default)]
-struct Figures {
-    times: Vec<Duration>,
-    whole: Duration,
-}
-
-impl Figures {
-    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-    fn rate(&self) -> f64 {
-        self.times.len() as f64 / self.whole.as_secs_f64()
-    }
-
-    fn print(&self, what: &str, baseline: Option<&Self>) {
-        let mut times = self.times.clone();
-        times.sort_unstable();
-        let at = |part: usize| {
-            times[(times.len() * part / 100).min(times.len() - 1)].as_secs_f64() * 1e3
-        };
-        let (rate, half, most) = (self.rate(), at(50), at(99));
-        let ratio = baseline.map_or(String::new(), |baseline| {
-            format!("{:.2}", rate / baseline.rate())
-        });
-        let bare = baseline.map_or(String::new(), |baseline| format!("{:.0}", baseline.rate()));
-        println!("{what:<34} {rate:>10.0} {half:>10.2} {most:>10.2} {ratio:>7} {bare:>9}");
-    }
 }
