@@ -10,7 +10,7 @@ use super::write::Incoming;
 use super::{Peer, Service};
 use crate::fhir::authorize::{self, Decision, Operation, Request};
 use crate::fhir::fault::Fault;
-use crate::r4::ResourceType;
+use crate::r4::{Resource, ResourceType};
 use crate::store::fhir::Row;
 use crate::store::fhir::resource::{self as rows, Idempotency};
 
@@ -38,7 +38,8 @@ impl Service {
         condition: Option<&Condition>,
         key: Option<&str>,
     ) -> Result<Created, Fault> {
-        let id = Uuid::new_v4();
+        // Ids that grow with time keep the end of the index in memory.
+        let id = Uuid::now_v7();
         self.attempt(peer, async |ground| {
             ground.create(id, incoming, condition, key).await
         })
@@ -66,7 +67,7 @@ impl Service {
         id: Uuid,
         version: Option<i64>,
     ) -> Result<Stored, Fault> {
-        self.look(peer, async |ground| ground.read(kind, id, version).await)
+        self.attempt(peer, async |ground| ground.read(kind, id, version).await)
             .await
     }
 
@@ -194,7 +195,10 @@ impl Ground<'_> {
         id: Uuid,
         version: Option<i64>,
     ) -> Result<Stored, Stop> {
-        let seen = rows::read(self.conn()?, kind, id).await?;
+        let seen = match self.conn.as_deref_mut() {
+            Some(conn) => rows::read(conn, kind, id).await?,
+            None => self.service.reads.run(kind, id).await?,
+        };
         if seen.generation != self.directory.generation() {
             return Err(Stop::Stale);
         }
@@ -210,8 +214,14 @@ impl Ground<'_> {
                 .await?
                 .ok_or_else(Fault::unknown)?,
         };
-        self.readable(&row).await?;
-        Stored::of(&row)
+        let resource = self.readable(&row).await?;
+        let Row {
+            version,
+            last_updated,
+            content,
+            ..
+        } = row;
+        Ok(Stored::shown(id, version, last_updated, resource, content))
     }
 
     fn not_deleted(&self, row: Row) -> Result<Row, Stop> {
@@ -221,12 +231,13 @@ impl Ground<'_> {
         }
     }
 
-    /// Fails unless this identity may read the version in the row.
-    pub async fn readable(&mut self, row: &Row) -> Result<(), Stop> {
+    /// The resource, if this identity may read the version in the row.
+    pub async fn readable(&mut self, row: &Row) -> Result<Resource, Stop> {
         let resource = parsed(&row.document)
             .ok_or_else(|| Fault::internal(format!("document of {} is broken", row.id)))?;
         self.require(&Request::of(Operation::Read, row.kind, &resource), "read")
-            .await
+            .await?;
+        Ok(resource)
     }
 
     pub async fn update(

@@ -36,6 +36,7 @@ use crate::fhir::settings::Settings;
 use crate::kernel::Clock;
 use crate::net::http::Client;
 use crate::store::fhir::inserts::Inserts;
+use crate::store::fhir::reads::Reads;
 use crate::store::fhir::{directory, event, sweep};
 use crate::store::{AsyncPgConnection, Statements, Store};
 
@@ -68,6 +69,7 @@ pub enum Peer {
 pub struct Service {
     store: Store,
     inserts: Inserts,
+    reads: Reads,
     settings: Settings,
     clock: Clock,
     roles: Roles,
@@ -97,6 +99,7 @@ impl Service {
         Ok(Self {
             started: clock.now(),
             inserts: Inserts::new(store.clone()),
+            reads: Reads::new(store.clone()),
             store,
             settings,
             clock,

@@ -15,8 +15,7 @@ use crate::fhir::fault::Fault;
 use crate::fhir::{profile, reference, search, validate};
 use crate::r4::datetime::format_instant;
 use crate::r4::{Resource, ResourceType};
-use crate::store::fhir::inserts::Insert;
-use crate::store::fhir::resource::{self as rows, Idempotency, Inserted};
+use crate::store::fhir::resource::{self as rows, Idempotency, Inserted, NewInsert};
 use crate::store::fhir::{Content, NewRow, Row, binary, unique};
 
 /// A resource on its way into the store.
@@ -58,24 +57,22 @@ impl Ground<'_> {
         let (row, full) = self.row(id, 1, incoming, new).await?;
         let (at, content) = (row.at, row.content);
         let generation = self.directory.generation();
+        let insert = NewInsert {
+            generation,
+            row,
+            once,
+        };
         let inserted = match self.conn.as_deref_mut() {
-            Some(conn) => rows::insert(conn, generation, &row, once.as_ref()).await?,
-            None => {
-                let insert = Insert {
-                    generation,
-                    row,
-                    once,
-                };
-                self.service.inserts.run(insert).await?
-            }
+            Some(conn) => rows::insert_all(conn, &[insert]).await?.pop(),
+            None => Some(self.service.inserts.run(insert).await?),
         };
         match inserted {
-            Inserted::Stored => {
+            Some(Inserted::Stored) => {
                 self.note(incoming.kind, id, Some(&full));
                 Ok(Stored::shown(id, 1, at, full, content))
             }
-            Inserted::Stale => Err(Stop::Stale),
-            Inserted::Earlier(earlier) => {
+            None | Some(Inserted::Stale) => Err(Stop::Stale),
+            Some(Inserted::Earlier(earlier)) => {
                 let row = rows::current(self.conn()?, incoming.kind, earlier).await?;
                 Stored::of(&row.ok_or_else(Fault::unknown)?)
             }

@@ -1,172 +1,63 @@
-//! Creates that arrive together are stored together.
-//!
-//! A disk takes some milliseconds to make a commit durable, and a commit costs as much computing as
-//! the insert before it. So what has queued up while a transaction was on its way shares the next
-//! one. Nobody waits for company: a create that is alone is stored alone, at once.
-
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+//! Creates that arrive together are stored by one statement, see [`super::gather`].
 
 use diesel_async::AsyncPgConnection;
-use futures_util::future::{join_all, try_join_all};
-use tokio::sync::oneshot;
 
-use super::NewRow;
-use super::resource::{Idempotency, Inserted, insert};
+use super::gather::{Batch, Gather};
+use super::resource::{Inserted, NewInsert, insert_all};
 use crate::store::{Error, Store};
 
-/// Transactions at the same time: while one is on its way to the disk, others gather and run.
-const LANES: usize = 3;
-/// Most creates of one transaction.
-const MOST: usize = 64;
-
-/// What one create stores.
-#[derive(Clone, Debug)]
-pub struct Insert {
-    /// Of the directory that the create was judged by.
-    pub generation: i64,
-    pub row: NewRow,
-    pub once: Option<Idempotency>,
-}
-
-/// The queue in front of the store. Cloning shares it.
+/// The queue in front of the table. Cloning shares it.
 #[derive(Clone)]
-pub struct Inserts(Arc<Inner>);
+pub struct Inserts(Gather<Rows>);
 
-struct Inner {
-    store: Store,
-    queue: Mutex<Queue>,
-}
-
-#[derive(Default)]
-struct Queue {
-    waiting: Vec<Job>,
-    lanes: usize,
-}
-
-struct Job {
-    insert: Insert,
-    answer: oneshot::Sender<Result<Inserted, Error>>,
-}
+struct Rows(Store);
 
 impl Inserts {
     #[must_use]
     pub fn new(store: Store) -> Self {
-        let queue = Mutex::default();
-        Self(Arc::new(Inner { store, queue }))
+        Self(Gather::new(Rows(store)))
     }
 
-    /// Stores version 1, as [`insert`] does. What is queued is stored even if nobody waits for the
-    /// answer any more.
-    pub async fn run(&self, insert: Insert) -> Result<Inserted, Error> {
-        let (answer, outcome) = oneshot::channel();
-        self.queue().waiting.push(Job { insert, answer });
-        if let Some(lane) = self.lane() {
-            tokio::spawn(lane.work());
-        }
-        let lost = |_| Error::Unreachable("the insert was given up".to_owned());
-        outcome.await.map_err(lost)?
+    /// Stores version 1. What is queued is stored even if nobody waits for the answer any more.
+    pub async fn run(&self, insert: NewInsert) -> Result<Inserted, Error> {
+        self.0.run(insert).await
     }
+}
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        let queue = self.0.queue.lock();
-        queue.unwrap_or_else(PoisonError::into_inner)
-    }
+impl Batch for Rows {
+    type Job = NewInsert;
+    type Answer = Inserted;
+    const LANES: usize = 3;
+    const CROWD: usize = 32;
+    const MOST: usize = 64;
 
-    /// A free lane, if there is one.
-    fn lane(&self) -> Option<Lane> {
-        let mut queue = self.queue();
-        (queue.lanes < LANES).then(|| {
-            queue.lanes += 1;
-            let inserts = self.clone();
-            Lane {
-                inserts,
-                left: false,
-            }
-        })
-    }
-
-    async fn store_all(&self, jobs: Vec<Job>) {
-        if jobs.len() == 1 {
-            for job in jobs {
-                // Whoever went away needs no answer.
-                let _ = job.answer.send(self.alone(&job.insert).await);
-            }
-            return;
-        }
-        match self.together(&jobs).await {
-            Ok(outcomes) => {
-                for (job, outcome) in jobs.into_iter().zip(outcomes) {
-                    let _ = job.answer.send(Ok(outcome));
-                }
-            }
+    async fn run(&self, jobs: Vec<NewInsert>) -> Vec<Result<Inserted, Error>> {
+        match self.store(&jobs).await {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(error) if jobs.len() == 1 => vec![Err(error)],
             // Nothing was stored; each shall fail for its own reason only.
             Err(error) => {
                 tracing::debug!(%error, count = jobs.len(), "creates are stored one by one");
-                join_all(jobs.into_iter().map(async |job| {
-                    let outcome = self.alone(&job.insert).await;
-                    let _ = job.answer.send(outcome);
-                }))
-                .await;
+                let mut outcomes = Vec::with_capacity(jobs.len());
+                for job in &jobs {
+                    let stored = self.store(std::slice::from_ref(job)).await;
+                    outcomes.push(stored.and_then(|all| {
+                        let lost = || Error::Unreachable("the insert has no answer".to_owned());
+                        all.into_iter().next().ok_or_else(lost)
+                    }));
+                }
+                outcomes
             }
         }
     }
+}
 
-    async fn together(&self, jobs: &[Job]) -> Result<Vec<Inserted>, Error> {
-        let store = &self.0.store;
+impl Rows {
+    async fn store(&self, jobs: &[NewInsert]) -> Result<Vec<Inserted>, Error> {
+        let Self(store) = self;
         store
-            .write(async |conn: &mut AsyncPgConnection| {
-                // Sent without waiting for each other's answers.
-                let mut runs = Vec::with_capacity(jobs.len());
-                for Job { insert: one, .. } in jobs {
-                    runs.push(insert(conn, one.generation, &one.row, one.once.as_ref()));
-                }
-                try_join_all(runs).await
-            })
+            .read(async |conn: &mut AsyncPgConnection| insert_all(conn, jobs).await)
             .await
-    }
-
-    async fn alone(&self, one: &Insert) -> Result<Inserted, Error> {
-        let store = &self.0.store;
-        store
-            .read(async |conn: &mut AsyncPgConnection| {
-                insert(conn, one.generation, &one.row, one.once.as_ref()).await
-            })
-            .await
-    }
-}
-
-/// One transaction after the other until the queue is empty.
-struct Lane {
-    inserts: Inserts,
-    /// The queue does not count it any more.
-    left: bool,
-}
-
-impl Lane {
-    async fn work(mut self) {
-        while let Some(jobs) = self.next() {
-            self.inserts.store_all(jobs).await;
-        }
-    }
-
-    /// What has gathered. Leaves under the same lock that finds nothing: who comes next opens a lane.
-    fn next(&mut self) -> Option<Vec<Job>> {
-        let mut queue = self.inserts.queue();
-        if queue.waiting.is_empty() {
-            queue.lanes -= 1;
-            self.left = true;
-            return None;
-        }
-        let count = queue.waiting.len().min(MOST);
-        Some(queue.waiting.drain(..count).collect())
-    }
-}
-
-impl Drop for Lane {
-    fn drop(&mut self) {
-        if !self.left {
-            self.inserts.queue().lanes -= 1;
-        }
     }
 }
 
@@ -174,16 +65,19 @@ impl Drop for Lane {
 mod tests {
     use std::collections::HashSet;
 
+    use futures_util::future::join_all;
     use jiff::Timestamp;
     use uuid::Uuid;
 
     use super::*;
     use crate::r4::ResourceType;
+    use crate::store::fhir::NewRow;
     use crate::store::fhir::directory;
+    use crate::store::fhir::resource::Idempotency;
     use crate::store::testing::fresh_database;
     use crate::store::{Schema, fhir::search::IndexTerms};
 
-    fn task(generation: i64, document: &str, key: Option<&str>) -> Insert {
+    fn task(generation: i64, document: &str, key: Option<&str>) -> NewInsert {
         let row = NewRow {
             id: Uuid::new_v4(),
             kind: ResourceType::Task,
@@ -199,7 +93,7 @@ mod tests {
             owner: "a".to_owned(),
             key: key.to_owned(),
         });
-        Insert {
+        NewInsert {
             generation,
             row,
             once,
@@ -213,7 +107,7 @@ mod tests {
         let read = async |conn: &mut AsyncPgConnection| directory::generation(conn).await;
         let generation = store.read(read).await.unwrap();
         let inserts = Inserts::new(store.clone());
-        let run = |insert: Insert| {
+        let run = |insert: NewInsert| {
             let inserts = inserts.clone();
             async move { inserts.run(insert).await }
         };

@@ -8,10 +8,12 @@
 pub mod binary;
 pub mod directory;
 pub mod event;
+mod gather;
 pub mod history;
 pub mod initial;
 pub mod inserts;
 pub mod profile;
+pub mod reads;
 pub mod resource;
 pub mod search;
 pub mod sweep;
