@@ -132,11 +132,16 @@ impl Acceptor {
     }
 }
 
-/// For `HttpServer::on_connect`: leaves the [`PeerCertificate`] of a TLS connection with it.
+/// For `HttpServer::on_connect`: leaves the [`PeerCertificate`] of a TLS connection with it, and
+/// has the connection send at once.
 pub fn remember_peer(connection: &dyn Any, data: &mut Extensions) {
     let Some(stream) = connection.downcast_ref::<TlsStream<TcpStream>>() else {
         return;
     };
+    // An answer of several TLS records would wait for the client's delayed acknowledgement.
+    if let Err(error) = stream.get_ref().set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+    }
     let Some(certificate) = stream.ssl().peer_certificate() else {
         return;
     };
