@@ -63,7 +63,37 @@ impl Connector {
 }
 
 fn refused(error: tokio_postgres::Error) -> ConnectionError {
-    ConnectionError::BadConnection(explain(&error))
+    let told = explain(&error);
+    let remedy = remedy(&told);
+    ConnectionError::BadConnection(match remedy {
+        Some(remedy) => format!("{told}; {remedy}"),
+        None => told,
+    })
+}
+
+/// What to do about a failed handshake, by the words of OpenSSL and tokio-postgres.
+fn remedy(told: &str) -> Option<&'static str> {
+    const REMEDIES: [(&str, &str); 4] = [
+        (
+            "mismatch",
+            "its certificate is for another host name: write that one in database.url, or \
+             sslmode=verify-ca to believe the CA alone",
+        ),
+        (
+            "certificate verify failed",
+            "name the CA of its certificate in database.url, as sslrootcert=FILE",
+        ),
+        (
+            "does not support TLS",
+            "turn TLS on at the server (ssl = on), or write sslmode=disable in database.url",
+        ),
+        (
+            "no encryption",
+            "the server wants TLS: write sslmode=verify-full in database.url",
+        ),
+    ];
+    let found = REMEDIES.iter().find(|(words, _)| told.contains(words));
+    found.map(|(_, remedy)| *remedy)
 }
 
 /// The error with its causes: tokio-postgres alone says "db error".

@@ -17,6 +17,12 @@ pub enum Error {
     /// A statement ran into `statement_timeout`.
     #[error("a statement took longer than allowed and was cancelled")]
     TooSlow,
+    /// The disk of the database is full.
+    #[error(
+        "the database has no space left: {0}; free some on its disk, it goes on by itself \
+         (database.data-dir, or the server of database.url)"
+    )]
+    NoSpace(String),
     /// A unique index refused a row.
     #[error("unique constraint {constraint} refused the row")]
     Unique { constraint: String },
@@ -43,7 +49,7 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Busy | Self::Unreachable(_) | Self::Collision | Self::TooSlow
+            Self::Busy | Self::Unreachable(_) | Self::Collision | Self::TooSlow | Self::NoSpace(_)
         )
     }
 
@@ -93,9 +99,19 @@ impl From<Diesel> for Error {
             {
                 Self::Unreachable(detail.message().to_owned())
             }
+            Diesel::DatabaseError(_, ref detail) if is_full_disk(detail.message()) => {
+                Self::NoSpace(detail.message().to_owned())
+            }
             other => Self::Internal(other),
         }
     }
+}
+
+/// Whether PostgreSQL's words are those of a full disk (SQLSTATE 53100, which diesel does not tell).
+pub(super) fn is_full_disk(words: &str) -> bool {
+    ["No space left on device", "Disk quota exceeded"]
+        .iter()
+        .any(|text| words.contains(text))
 }
 
 /// Whether the transaction fell to another one and deserves a second try (SQLSTATE 40001, 40P01).

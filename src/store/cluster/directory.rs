@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::Refusal;
 use super::binaries::Binaries;
+use crate::store::error::is_full_disk;
 
 /// Longest path of a Unix socket that the kernel takes.
 const SOCKET_PATH_LIMIT: usize = 107;
@@ -103,7 +104,7 @@ impl Directory {
         otherwise: impl FnOnce(PathBuf, String) -> Refusal,
     ) -> Refusal {
         let dir = self.data.clone();
-        if detail.contains("No space left on device") || detail.contains("Disk quota exceeded") {
+        if is_full_disk(&detail) {
             return Refusal::DiskFull { dir, detail };
         }
         otherwise(dir, detail)

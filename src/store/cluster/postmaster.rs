@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::Refusal;
 use super::binaries::Binaries;
 use super::directory::{Directory, command_as};
+use crate::store::error::is_full_disk;
 
 /// Small, for many on one machine, and durable.
 const MEMORY: [&str; 13] = [
@@ -36,9 +37,9 @@ const MEMORY: [&str; 13] = [
 
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 const START_PATIENCE: Duration = Duration::from_secs(60);
-/// Pause before a server that died is started again, doubled up to a minute.
+/// Pause before a server that died is started again, doubled up to a quarter of one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// What the supervising thread and its owner share.
 struct Watched {
@@ -239,6 +240,9 @@ impl Watched {
                 continue;
             }
             tracing::warn!(target: "postgresql", "{line}");
+            if is_full_disk(&line) {
+                tracing::error!("no space left for the database: free some, it goes on by itself");
+            }
             let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
             if said.len() == 20 {
                 said.remove(0);

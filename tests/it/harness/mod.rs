@@ -16,6 +16,8 @@
 
 mod allow_list;
 pub mod client;
+mod disk;
+mod postgres;
 pub mod process;
 pub mod sample;
 mod server;
@@ -23,6 +25,8 @@ pub mod socket;
 pub mod world;
 
 pub use client::Client;
+pub use disk::Disk;
+pub use postgres::Postgres;
 pub use process::Process;
 pub use server::{Launch, Server, until};
 pub use socket::Listener;
