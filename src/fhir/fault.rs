@@ -215,6 +215,13 @@ impl Fault {
         Self::told(413, IssueType::TooLong, text)
     }
 
+    /// A sender that fell silent in the middle of its body, or trickles.
+    #[must_use]
+    pub fn too_slow() -> Self {
+        let text = "The request body did not arrive in time";
+        Self::told(408, IssueType::Timeout, text)
+    }
+
     #[must_use]
     pub fn range_not_satisfiable(size: i64) -> Self {
         Self {
@@ -325,6 +332,7 @@ pub fn phrase(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        408 => "Request Timeout",
         410 => "Gone",
         412 => "Precondition Failed",
         413 => "Request Entity Too Large",

@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_postgres::NoTls;
 
-use super::harness::{Client, Launch, Process, World};
+use super::harness::sample::{patient, word};
+use super::harness::{Client, Launch, Process, World, until};
 
 const CREATES: usize = 200;
 
@@ -44,6 +45,39 @@ async fn two_hundred_parallel_creates_never_stall_on_two_connections() {
     let local: Client = server.local();
     let query = "Task?status=requested&_count=0";
     assert_eq!(local.get(query).await.json()["total"], CREATES);
+}
+
+/// A node that is stopped answers what it has begun; what it does not answer it has not done.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_is_answered_when_the_end_comes() {
+    let (world, database) = (Arc::new(World::new()), fresh_database().await);
+    let launch = || Launch::of(&world, "local").database(&database);
+    let server = launch().start().await;
+    let mut senders = JoinSet::new();
+    for _ in 0..8 {
+        let client = Client::new(&world, Some("local"), &server.base_url);
+        senders.spawn(async move {
+            let mut answered = 0;
+            loop {
+                let body = patient(&word()).to_string();
+                match client.send("POST", "Patient", &[], body).await {
+                    Ok(answer) if answer.status == 201 => answered += 1,
+                    Ok(answer) => panic!("{answer}"),
+                    Err(_) => return answered,
+                }
+            }
+        });
+    }
+    let count =
+        async |client: Client| client.get("Patient?_count=0").await.json()["total"].as_u64();
+    until("the load is on", Duration::from_secs(20), async || {
+        count(server.local()).await > Some(50)
+    })
+    .await;
+    assert!(server.stop(), "it ends in order");
+    let answered: u64 = senders.join_all().await.into_iter().sum();
+    let again = launch().start().await;
+    assert_eq!(count(again.local()).await, Some(answered));
 }
 
 /// The most connections of the role's pool that were seen within a statement or transaction.

@@ -1,7 +1,10 @@
 //! Bad input: a clear answer, nothing stored, nobody else disturbed.
 
+use std::io::{Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
+use openssl::ssl::{SslConnector, SslFiletype, SslMethod};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -137,11 +140,40 @@ async fn half_open_connections_are_dropped_and_hold_up_nobody() {
             .len(),
         1
     );
+    let (world, port) = (Arc::clone(&server.world), server.port);
+    let half_a_request = tokio::task::spawn_blocking(move || half_a_request(&world, port));
     for mut socket in silent {
         let mut rest = Vec::new();
         let end = timeout(Duration::from_secs(20), socket.read_to_end(&mut rest)).await;
         assert!(end.is_ok(), "the node keeps a connection that says nothing");
     }
+    let told = half_a_request.await.unwrap();
+    assert!(told.starts_with("HTTP/1.1 408"), "{told}");
+}
+
+/// Sends the beginning of a request's head, and waits for what the node says to that.
+fn half_a_request(world: &World, port: u16) -> String {
+    let mut connector = SslConnector::builder(SslMethod::tls_client()).unwrap();
+    connector.set_ca_file(world.path("ca.crt")).unwrap();
+    let file = |end: &str| world.path(&format!("external.{end}"));
+    connector
+        .set_certificate_file(file("crt"), SslFiletype::PEM)
+        .unwrap();
+    connector
+        .set_private_key_file(file("key"), SslFiletype::PEM)
+        .unwrap();
+    let stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let mut stream = connector.build().connect("localhost", stream).unwrap();
+    stream
+        .write_all(b"GET /fhir/metadata HTTP/1.1\r\nHost: loc")
+        .unwrap();
+    let mut answer = Vec::new();
+    // The node need not say goodbye in TLS.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[tokio::test]

@@ -2,11 +2,11 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
-use futures_util::StreamExt;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde_json::json;
 
 use super::asked::{self, Precondition};
+use super::body::Body;
 use super::resources::not_modified;
 use super::{Call, answer, media};
 use crate::fhir::fault::Fault;
@@ -90,7 +90,7 @@ impl Span {
 
 impl Call<'_> {
     /// Takes content in as it comes; the resource around it is made from the headers.
-    pub(super) async fn upload(&self, mut payload: web::Payload) -> Result<Incoming, Fault> {
+    pub(super) async fn upload(&self, body: &mut Body) -> Result<Incoming, Fault> {
         let only = |name: &HeaderName| {
             let mut values = self.request.headers().get_all(name);
             let value = values
@@ -109,9 +109,8 @@ impl Call<'_> {
             .with("contentType", content_type)
             .with("securityContext", json!({ "reference": context }));
         let mut upload = Upload::begin(self.service).await?;
-        while let Some(piece) = payload.next().await {
-            let piece = piece.map_err(|error| Fault::unparsable(error.to_string()))?;
-            upload.push(&piece).await?;
+        while let Some(piece) = body.piece().await {
+            upload.push(&piece?).await?;
         }
         Ok(Incoming {
             kind: ResourceType::Binary,

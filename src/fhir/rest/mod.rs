@@ -5,6 +5,7 @@ mod answer;
 mod asked;
 mod binary;
 mod body;
+mod flight;
 mod listen;
 mod media;
 mod page;
@@ -18,10 +19,12 @@ use std::any::Any;
 use std::sync::Arc;
 
 use actix_web::dev::Extensions;
-use actix_web::http::Method;
 use actix_web::http::header;
+use actix_web::http::{Method, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use self::body::Body;
+use self::flight::Flight;
 use crate::auth::Certificate;
 use crate::fhir::fault::Fault;
 use crate::fhir::service::{Peer, Service};
@@ -55,15 +58,22 @@ async fn dispatch(
     request: HttpRequest,
     payload: web::Payload,
     service: web::Data<Service>,
+    flight: web::Data<Flight>,
 ) -> HttpResponse {
+    let token = flight.begin();
     let service = service.into_inner();
+    let mut body = Body::new(payload);
     let outcome = match peer(&request, &service) {
-        Ok(peer) => route(&request, payload, &service, peer.clone())
+        Ok(peer) => route(&request, &mut body, &service, peer.clone())
             .await
             .map_err(|fault| service.told_to(&peer, fault)),
         Err(fault) => Err(fault),
     };
-    outcome.unwrap_or_else(|fault| told(&request, fault))
+    if request.version() == Version::HTTP_2 {
+        body.drop_the_rest().await;
+    }
+    let answer = outcome.unwrap_or_else(|fault| told(&request, fault));
+    flight::until_fetched(answer, token)
 }
 
 /// Logs a fault with an id of the request and answers it.
@@ -132,7 +142,7 @@ fn read(certificate: &PeerCertificate) -> Result<Arc<Certificate>, Fault> {
 
 async fn route(
     request: &HttpRequest,
-    payload: web::Payload,
+    body: &mut Body,
     service: &Arc<Service>,
     peer: Peer,
 ) -> Result<HttpResponse, Fault> {
@@ -152,12 +162,12 @@ async fn route(
         peer,
     };
     match segments.as_slice() {
-        [""] => call.root(payload).await,
+        [""] => call.root(body).await,
         ["metadata"] => call.metadata().await,
-        ["ws"] => call.socket(payload).await,
+        ["ws"] => call.socket(body).await,
         ["status"] => Err(Fault::unauthenticated()),
         ["_history"] => call.history_of_everything().await,
-        [name, rest @ ..] => call.typed(name, rest, payload).await,
+        [name, rest @ ..] => call.typed(name, rest, body).await,
         [] => Err(Fault::no_such_route()),
     }
 }

@@ -1,12 +1,13 @@
 //! The paths below a resource type (fhir-api §1.3).
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
-use actix_web::{HttpResponse, web};
 use uuid::Uuid;
 
 use super::answer;
 use super::asked::{self, Asked, Precondition};
+use super::body::Body;
 use super::{Call, binary};
 use crate::fhir::authorize::Operation;
 use crate::fhir::fault::Fault;
@@ -24,20 +25,20 @@ impl Call<'_> {
         &self,
         name: &str,
         rest: &[&str],
-        payload: web::Payload,
+        body: &mut Body,
     ) -> Result<HttpResponse, Fault> {
         let Some(kind) = ResourceType::from_name(name) else {
             return self.no_route().await;
         };
         match (self.method(), rest) {
             ("GET", []) => self.search(kind).await,
-            ("POST", []) => self.create(kind, payload).await,
-            ("PUT", []) => self.update_where(kind, payload).await,
+            ("POST", []) => self.create(kind, body).await,
+            ("PUT", []) => self.update_where(kind, body).await,
             ("DELETE", []) => self.delete_where(kind).await,
             (_, []) => self.no_method(OF_TYPE).await,
             ("GET", ["_history"]) => self.history(Scope::Type(kind)).await,
             ("GET", [id]) => self.read(kind, id, None).await,
-            ("PUT", [id]) => self.update(kind, id, payload).await,
+            ("PUT", [id]) => self.update(kind, id, body).await,
             ("DELETE", [id]) => self.delete(kind, id).await,
             (_, [_]) => self.no_method(OF_INSTANCE).await,
             ("GET", [id, "_history"]) => self.history(Scope::Instance(kind, uuid(kind, id)?)).await,
@@ -86,15 +87,11 @@ impl Call<'_> {
             .await
     }
 
-    async fn create(
-        &self,
-        kind: ResourceType,
-        payload: web::Payload,
-    ) -> Result<HttpResponse, Fault> {
+    async fn create(&self, kind: ResourceType, body: &mut Body) -> Result<HttpResponse, Fault> {
         let asked = self.asked()?;
         let condition = asked::header(self.request, "if-none-exist");
         let condition = condition.map(Condition::of_header);
-        let incoming = self.incoming(kind, payload, Operation::Create).await?;
+        let incoming = self.incoming(kind, body, Operation::Create).await?;
         let condition = condition.transpose()?;
         let key = asked::idempotency_key(self.request)?;
         let created = self
@@ -137,7 +134,7 @@ impl Call<'_> {
     async fn incoming(
         &self,
         kind: ResourceType,
-        payload: web::Payload,
+        body: &mut Body,
         operation: Operation,
     ) -> Result<Incoming, Fault> {
         let admitted = self.service.admit(&self.peer, operation, kind).await?;
@@ -150,9 +147,9 @@ impl Call<'_> {
             return Err(Fault::denied(word, Some(admitted.reason())));
         }
         if kind == ResourceType::Binary && binary::is_raw(self.request) {
-            return self.upload(payload).await;
+            return self.upload(body).await;
         }
-        let resource = self.resource(kind, payload).await?;
+        let resource = self.resource(kind, body).await?;
         Ok(incoming(kind, resource))
     }
 
@@ -160,11 +157,11 @@ impl Call<'_> {
         &self,
         kind: ResourceType,
         id: &str,
-        payload: web::Payload,
+        body: &mut Body,
     ) -> Result<HttpResponse, Fault> {
         let asked = self.asked()?;
         let id = uuid(kind, id)?;
-        let mut incoming = self.incoming(kind, payload, Operation::Update).await?;
+        let mut incoming = self.incoming(kind, body, Operation::Update).await?;
         if incoming.content.is_some() {
             incoming.resource = incoming.resource.with("id", id.to_string());
         }
@@ -184,10 +181,10 @@ impl Call<'_> {
     async fn update_where(
         &self,
         kind: ResourceType,
-        payload: web::Payload,
+        body: &mut Body,
     ) -> Result<HttpResponse, Fault> {
         let asked = self.asked()?;
-        let incoming = self.incoming(kind, payload, Operation::Update).await?;
+        let incoming = self.incoming(kind, body, Operation::Update).await?;
         let condition = Condition::of_query(self.request.query_string());
         let if_match = asked::if_match(self.request);
         let updated = self

@@ -1,8 +1,9 @@
 //! The base itself: Bundles to execute, and the CapabilityStatement.
 
-use actix_web::{HttpResponse, web};
+use actix_web::HttpResponse;
 
 use super::asked::Return;
+use super::body::Body;
 use super::media::Format;
 use super::{Call, answer, page};
 use crate::fhir::bundle::{self, Preference};
@@ -11,7 +12,7 @@ use crate::fhir::metadata;
 use crate::r4::ResourceType;
 
 impl Call<'_> {
-    pub(super) async fn root(&self, payload: web::Payload) -> Result<HttpResponse, Fault> {
+    pub(super) async fn root(&self, body: &mut Body) -> Result<HttpResponse, Fault> {
         match self.method() {
             "POST" => {}
             "GET" => {
@@ -22,7 +23,7 @@ impl Call<'_> {
         }
         let asked = self.asked()?;
         self.service.identity(&self.peer).await?;
-        let sent = self.resource(ResourceType::Bundle, payload).await?;
+        let sent = self.resource(ResourceType::Bundle, body).await?;
         let preference = match asked.prefer {
             Return::Minimal => Preference::Minimal,
             Return::Outcome => Preference::Outcome,

@@ -6,6 +6,7 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 
 use super::Call;
+use super::body::Body;
 use crate::fhir::fault::Fault;
 use crate::fhir::subscribe::{Feed, socket};
 use crate::kernel::Shutdown;
@@ -19,11 +20,12 @@ pub struct Sockets {
 
 impl Call<'_> {
     /// Without an upgrade there is nothing here; nobody without identity gets one.
-    pub(super) async fn socket(&self, payload: web::Payload) -> Result<HttpResponse, Fault> {
+    pub(super) async fn socket(&self, body: &mut Body) -> Result<HttpResponse, Fault> {
         let identity = self.service.identity(&self.peer).await?;
         let sockets = self.request.app_data::<web::Data<Sockets>>();
         let upgrade = self.request.headers().contains_key(header::UPGRADE);
-        let Some(sockets) = sockets.filter(|_| upgrade && self.method() == "GET") else {
+        let sockets = sockets.filter(|_| upgrade && self.method() == "GET");
+        let (Some(sockets), Some(payload)) = (sockets, body.take()) else {
             return Err(Fault::no_such_route());
         };
         let client = socket::Client {

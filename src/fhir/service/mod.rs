@@ -164,6 +164,9 @@ impl Service {
 
     /// The fault as this peer may read it: reasons are for local identities.
     pub(crate) fn told_to(&self, peer: &Peer, fault: Fault) -> Fault {
+        if fault.outcome().is_none() {
+            return fault;
+        }
         let identity = self.identify(peer, &self.directory.load());
         if identity.is_ok_and(|identity| identity.is_local()) {
             fault.in_full()
