@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use super::{Error, PeerCertificate, Refusal, Settings, Trust, context};
 
 /// How often the files are looked at.
-const LOOK_AT_FILES: Duration = Duration::from_secs(30);
+const LOOK_AT_FILES: Duration = Duration::from_secs(5);
 
 /// The server side of TLS. Cloning shares the certificates.
 #[derive(Clone)]
