@@ -1,16 +1,24 @@
 //! Who gets in (`spec/auth-config.md` §1, §2).
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::harness::sample::{path, patient, with, word};
-use super::harness::{Client, ORGANIZATION, Process, Server};
+use super::harness::{Client, Launch, ORGANIZATION, Process, Server, World};
 
 #[tokio::test]
 async fn bad_certificates_fail_the_handshake_and_good_ones_of_nobody_get_403() {
     let server = Server::start().await;
-    for name in ["expired", "serveronly", "rogue"] {
+    for (name, reason) in [
+        ("expired", "certificate has expired"),
+        ("early", "certificate is not yet valid"),
+        ("serveronly", "unsuitable certificate purpose"),
+        ("rogue", "unable to get local issuer certificate"),
+    ] {
         let answer = server.client(name).send("GET", "metadata", &[], "").await;
         assert!(answer.is_err(), "{name} must not get in: {answer:?}");
+        assert!(server.log().contains(reason), "{name}: {}", server.log());
     }
     let nobody = Client::new(&server.world, None, &server.base_url);
     assert!(
@@ -27,6 +35,8 @@ async fn bad_certificates_fail_the_handshake_and_good_ones_of_nobody_get_403() {
                 "{name} at {path}"
             );
         }
+        let reason = "is in no active Organization and no role rule";
+        assert!(server.log().contains(&format!("CN={name} {reason}")));
     }
     for name in ["local", "external", "third", "admin", "practitioner"] {
         assert_eq!(
@@ -34,6 +44,45 @@ async fn bad_certificates_fail_the_handshake_and_good_ones_of_nobody_get_403() {
             200,
             "{name}"
         );
+    }
+}
+
+/// §1.1: a reverse proxy ends TLS and passes the client's certificate on. Nobody else may.
+#[tokio::test]
+async fn a_certificate_in_a_header_counts_from_listed_proxies_only() {
+    let world = Arc::new(World::new());
+    let behind = |proxy: &str| {
+        let launch = Launch::of(&world, "local").elsewhere();
+        let launch = launch.set("tls.client-certificate=proxy");
+        launch.set(format!("fhir.trusted-proxies={proxy}"))
+    };
+    let listed = behind("127.0.0.1").start().await;
+    let unlisted = behind("192.0.2.1").start().await;
+    let direct = Launch::of(&world, "local").start().await;
+    let status = async |client: Client, header: &str| {
+        let answer = client
+            .get_with("metadata", &[("x-clientcert", header)])
+            .await;
+        assert!(answer.status == 200 || answer.body.is_empty(), "{answer}");
+        answer.status
+    };
+    let through = |server: &Server| Client::new(&world, None, &server.base_url);
+    let header = |name: &str| {
+        let pem = std::fs::read_to_string(world.path(&format!("{name}.crt"))).unwrap();
+        pem.trim().replace('\n', " ")
+    };
+    let good = header("external");
+    assert_eq!(status(through(&listed), &good).await, 200);
+    assert_eq!(status(through(&unlisted), &good).await, 403);
+    let stranger = direct.client("unknown");
+    assert_eq!(status(stranger, &good).await, 403, "TLS says who it is");
+    for bad in ["expired", "early", "serveronly", "rogue", "unknown"] {
+        let answered = status(through(&listed), &header(bad)).await;
+        assert_eq!(answered, 403, "{bad}");
+    }
+    assert_eq!(status(through(&listed), "external").await, 403);
+    for reason in ["has expired", "not yet valid", "holds no certificate"] {
+        assert!(listed.log().contains(reason), "{reason}: {}", listed.log());
     }
 }
 

@@ -73,7 +73,7 @@ impl Member {
 impl World {
     /// One organisation, `local`, its peers `external` (in role DIC), `third` (member of nothing)
     /// and `inactive`, the persons `admin` and `practitioner`; and certificates of nobody:
-    /// `unknown`, `expired` and `serveronly` of the trusted CA, `rogue` of another.
+    /// `unknown`, `expired`, `early` and `serveronly` of the trusted CA, `rogue` of another.
     pub fn new() -> Self {
         let mut inactive = Member::new("inactive", "Inactive_Organization", None);
         inactive.active = false;
@@ -153,6 +153,9 @@ impl World {
         let mut expired = Profile::client(self.members[0].name);
         (expired.valid_from, expired.valid_until) = (now - 30 * DAY, now - 2 * DAY);
         self.issue("expired", &expired);
+        let mut early = Profile::client(self.members[0].name);
+        early.valid_from = now + 2 * DAY;
+        self.issue("early", &early);
         let mut serveronly = Profile::client("serveronly");
         serveronly.usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue("serveronly", &serveronly);
