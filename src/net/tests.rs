@@ -3,16 +3,20 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use openssl::ssl::{SslConnector, SslMethod, SslSession, SslSessionCacheMode, SslVersion};
 use rcgen::ExtendedKeyUsagePurpose as Usage;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::http::{self, Client, Method, Request, StatusCode, Url};
 use super::pki::{Authority, Profile};
 use super::tls::{self, Acceptor, ClientCertificate, PeerCertificate, Thumbprint, Trust};
+use crate::kernel::secret::Secret;
 use crate::net::pem::{self, KeyFiles};
 use crate::store::testing::temporary_folder;
 
@@ -471,6 +475,71 @@ async fn only_harmless_requests_are_sent_again() {
     assert_eq!(tries(keyed).await, 3);
     assert_eq!(tries(Request::new(Method::POST, url.clone())).await, 1);
     assert_eq!(tries(guarded).await, 1);
+}
+
+/// A forward proxy that tunnels for who knows the password; counts its tunnels.
+async fn forward_proxy(tunnels: Arc<AtomicUsize>) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let tunnels = Arc::clone(&tunnels);
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(client.read_u8().await.unwrap());
+                }
+                let head = String::from_utf8(head).unwrap().to_lowercase();
+                let target = head.strip_prefix("connect ").unwrap();
+                let target = target.split(' ').next().unwrap().to_owned();
+                // dsf:secret
+                if !head.contains("proxy-authorization: basic zhnmonnly3jlda==") {
+                    let refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
+                    return client.write_all(refusal).await.unwrap();
+                }
+                tunnels.fetch_add(1, Ordering::Relaxed);
+                let mut server = tokio::net::TcpStream::connect(target).await.unwrap();
+                client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    address
+}
+
+#[actix_web::test]
+async fn a_forward_proxy_is_gone_through_unless_the_host_is_excepted() {
+    let world = World::new("tls-proxy", ClientCertificate::Required).await;
+    let member = world.issue(&Profile::client("member"));
+    let tunnels = Arc::new(AtomicUsize::new(0));
+    let address = forward_proxy(Arc::clone(&tunnels)).await;
+    let client = |password: &str, except: &[&str]| {
+        Client::new(&http::Settings {
+            identity: Some(member.clone()),
+            server_cas: Some(world.folder.join("ca.pem")),
+            proxy: Some(http::Proxy {
+                url: format!("http://{address}"),
+                username: Some("dsf".to_owned()),
+                password: Some(Secret::new(password)),
+                except: except.iter().map(ToString::to_string).collect(),
+            }),
+            ..http::Settings::default()
+        })
+        .unwrap()
+    };
+    let ask = async |client: Client| client.send(&Request::get(world.url("/"))).await;
+    let answer = ask(client("secret", &[])).await.unwrap();
+    assert_eq!(
+        answer.body,
+        thumbprint(&member),
+        "TLS goes through the tunnel"
+    );
+    assert_eq!(tunnels.load(Ordering::Relaxed), 1);
+    ask(client("secret", &["localhost"])).await.unwrap();
+    assert_eq!(tunnels.load(Ordering::Relaxed), 1, "around the proxy");
+    let refused = ask(client("wrong", &[])).await.unwrap_err().to_string();
+    assert!(refused.contains("proxy"), "{refused}");
+    world.server.stop(false).await;
 }
 
 #[cfg(feature = "bpe")]
