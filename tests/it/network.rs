@@ -210,6 +210,35 @@ async fn a_partner_that_is_away_for_a_while_is_pinged_when_it_is_back() {
     assert_eq!(a.outcome(&second).await.unwrap(), ["pong-received"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_that_come_while_the_engine_is_dead_are_done_once_it_is_back() {
+    let world = Arc::new(World::recorded());
+    let a = Organization::start(&world, "bpe-a").await;
+    let mut b = Organization::start(&world, "bpe-b").await;
+    b.engine.take().unwrap().signal(Signal::SIGKILL);
+    let pings = [a.ping().await, a.ping().await];
+    let waiting = ("ping".to_owned(), "requested".to_owned());
+    until("both pings wait in the mailbox", PATIENCE, async || {
+        b.messages().await.get(&waiting) == Some(&2)
+    })
+    .await;
+    b.start_engine().await;
+    for ping in &pings {
+        until("the ping is answered", PATIENCE, async || {
+            a.outcome(ping).await.is_some()
+        })
+        .await;
+        assert_eq!(a.outcome(ping).await.unwrap(), ["pong-received"]);
+    }
+    let count = |messages: BTreeMap<(String, String), usize>, name: &str| {
+        let of_it = messages
+            .into_iter()
+            .filter(|((message, _), _)| message == name);
+        of_it.map(|(_, count)| count).sum::<usize>()
+    };
+    assert_eq!(count(a.messages().await, "pong"), 2, "none twice");
+}
+
 /// `spec/bpmn.md` §5.12: whatever the moment of the end, nothing is lost and nothing done twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_killed_ten_times_answers_every_ping_exactly_once() {

@@ -74,7 +74,7 @@ impl Launch {
         let file = self.world.write_node(member, self.port);
         let (role, status) = (self.role, free_port());
         let log = file.with_extension(format!("{role}.log"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dsf"));
+        let mut command = Command::new(program(role));
         command
             .args(["serve", "--role", role, "--config"])
             .arg(&file);
@@ -112,6 +112,13 @@ impl Launch {
             .await;
         server
     }
+}
+
+/// The program of a role: the built one, or another that `DSF_FHIR_PROGRAM` and
+/// `DSF_BPE_PROGRAM` name, to see that programs of one role do the same.
+fn program(role: &str) -> String {
+    let other = std::env::var(format!("DSF_{}_PROGRAM", role.to_uppercase()));
+    other.unwrap_or_else(|_| env!("CARGO_BIN_EXE_dsf").to_owned())
 }
 
 /// A running node; it is killed when this is dropped.
