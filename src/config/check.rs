@@ -55,12 +55,10 @@ impl Config {
         if let Some(url) = fhir.as_ref().and_then(|fhir| fhir.base_url.as_ref()) {
             without_slash(reader, "fhir", "base-url", url);
         }
-        let tls = when(needs.fhir || reader.mentions("tls"), || {
-            Tls::read(reader, "tls")
-        });
-        let client = when(needs.bpe || reader.mentions("client"), || {
-            Client::read(reader, "client")
-        });
+        // Files of the other role may be on the other role's machine.
+        let tls = when(needs.fhir, || Tls::read(reader, "tls"));
+        let calls = needs.bpe || needs.fhir && reader.mentions("client");
+        let client = when(calls, || Client::read(reader, "client"));
         let auth = Auth::read(reader, "auth");
         let roles = role::roles(reader, auth.as_ref());
         let bpe = Bpe::read(reader, "bpe");

@@ -128,7 +128,7 @@ impl Setting for IpAddr {
     const EXPECTED: &'static str = "an IP address, such as 192.0.2.10";
 
     fn parse(text: &str, _: &Path) -> Result<Self, String> {
-        text.parse().map_err(|_| format!("holds \"{text}\""))
+        text.parse().map_err(|_| "is no IP address".to_owned())
     }
 }
 
@@ -273,9 +273,18 @@ impl Setting for LogLevel {
     const EXPECTED: &'static str = "a log level";
 
     fn parse(text: &str, _: &Path) -> Result<Self, String> {
-        telemetry::filter(text).map_err(|error| format!("is no log level ({error})"))?;
+        telemetry::filter(text).map_err(|error| format!("is {error}"))?;
         Ok(Self(text.to_owned()))
     }
+}
+
+/// Which item of a list is at fault.
+fn of_item<T: Setting>(item: &str, fault: &str) -> String {
+    let fault = if fault.is_empty() { "is wrong" } else { fault };
+    format!(
+        "holds \"{item}\", which {fault}; each must be {}",
+        T::EXPECTED
+    )
 }
 
 /// A list; in an environment variable or on the command line the items are separated by commas.
@@ -288,12 +297,20 @@ impl<T: Setting> Setting for Vec<T> {
             .split(',')
             .map(str::trim)
             .filter(|item| !item.is_empty());
-        items.map(|item| T::parse(item, base)).collect()
+        let item = |item| T::parse(item, base).map_err(|fault| of_item::<T>(item, &fault));
+        items.map(item).collect()
     }
 
     fn read(value: &Value, base: &Path) -> Result<Self, String> {
         match value {
-            Value::Array(_, items) => items.iter().map(|item| T::read(item, base)).collect(),
+            Value::Array(_, items) => items
+                .iter()
+                .map(|item| {
+                    let fault =
+                        |fault: String| of_item::<T>(&scalar(item).unwrap_or_default(), &fault);
+                    T::read(item, base).map_err(fault)
+                })
+                .collect(),
             other => Self::parse(&scalar(other)?, base),
         }
     }

@@ -4,7 +4,7 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 
 /// How log events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Settings {
 pub enum Error {
     #[error("not a log level: {0}")]
     Level(#[from] ParseError),
+    #[error("not a log level: {0}")]
+    Unknown(String),
     #[error("logging was set up twice")]
     Twice,
 }
@@ -51,8 +53,17 @@ pub fn init(settings: &Settings) -> Result<(), Error> {
 ///
 /// # Errors
 /// When the level makes no sense.
-pub fn filter(level: &str) -> Result<EnvFilter, ParseError> {
-    EnvFilter::builder().parse(level)
+pub fn filter(level: &str) -> Result<EnvFilter, Error> {
+    // A word alone that is no level would be taken for a module and silence all others.
+    let mut words = level.split(',').map(str::trim);
+    let unknown = words.find(|word| {
+        let alone = !word.is_empty() && !word.contains(['=', '[', ':']);
+        alone && word.parse::<LevelFilter>().is_err()
+    });
+    match unknown {
+        Some(word) => Err(Error::Unknown(word.to_owned())),
+        None => Ok(EnvFilter::builder().parse(level)?),
+    }
 }
 
 #[cfg(test)]
@@ -63,5 +74,7 @@ mod tests {
     fn levels_may_differ_by_module_and_nonsense_is_refused() {
         assert!(filter("info,dsf::bpe=debug").is_ok());
         assert!(filter("dsf=loud").is_err());
+        assert!(filter("loud").is_err());
+        assert!(filter("warn, dsf::bpe").is_ok());
     }
 }

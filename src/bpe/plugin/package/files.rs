@@ -151,7 +151,8 @@ fn bounded(reader: impl Read, limit: u64) -> Result<Vec<u8>, String> {
 }
 
 fn unzip(file: impl Read + Seek) -> Result<BTreeMap<String, Vec<u8>>, String> {
-    let mut archive = zip::ZipArchive::new(file).map_err(|error| error.to_string())?;
+    let mut archive = zip::ZipArchive::new(file)
+        .map_err(|error| format!("{error}; dsf plugin pack FOLDER makes one"))?;
     if archive.len() > MOST_FILES {
         return Err(format!("holds more than {MOST_FILES} files"));
     }
