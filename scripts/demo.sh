@@ -21,7 +21,7 @@ done
 
 source scripts/install-prerequisites.sh
 echo "Building (minutes at first, seconds later)"
-cargo build --release --quiet
+cargo build --release
 
 dsf=target/release/dsf
 folder=.dsf-dev

@@ -81,15 +81,18 @@ install_rust() {
     has_rust "$wanted" && return
     echo "Installing Rust $wanted"
     if command -v rustup > /dev/null; then
-        rustup toolchain install "$wanted" --profile minimal -c clippy -c rustfmt
+        rustup toolchain install "$wanted" --profile minimal -c clippy -c rustfmt || true
         export RUSTUP_TOOLCHAIN=$wanted
     else
         curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |
             sh -s -- -y -q --no-modify-path --profile minimal -c clippy -c rustfmt \
-                --default-toolchain "$wanted"
+                --default-toolchain "$wanted" || true
         export PATH="$HOME/.cargo/bin:$PATH"
     fi
-    has_rust "$wanted"
+    has_rust "$wanted" && return
+    echo "Rust $wanted is not there and could not be installed; install it from" \
+        "https://rustup.rs or your distribution, and start again." >&2
+    return 1
 }
 
 install_tools && install_postgresql && install_rust
