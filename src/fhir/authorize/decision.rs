@@ -101,3 +101,18 @@ impl fmt::Display for Reason {
         f.write_str(self.sentence())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Reason;
+
+    #[test]
+    fn every_reason_is_explained_in_the_security_guide() {
+        let guide = include_str!("../../../docs/security.md");
+        for reason in Reason::ALL {
+            let (id, sentence) = (reason.id(), reason.sentence());
+            let line = format!("| <a id=\"{id}\"></a>`{id}` | {sentence} |");
+            assert!(guide.lines().any(|known| known == line), "missing: {line}");
+        }
+    }
+}
