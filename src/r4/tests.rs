@@ -139,6 +139,7 @@ fn broken_xml_is_refused_with_its_place() {
         ),
         (task("<status value='a' lang='b'/>"), "Task.status"),
         (task("<status value='&secret;'/>"), "Task.status"),
+        (task("<status value='a' id='x\u{13}'/>"), "Task.status"),
         (task("<status/>"), "Task.status"),
         (task("<meta/>"), "Task.meta"),
         (task("<input><value value='x'/></input>"), "Task.input[0]"),
@@ -386,10 +387,33 @@ fn value(element: &Element, depth: u32, rng: &mut TestRng) -> Option<Value> {
             (!members.is_empty()).then_some(Value::Object(members))
         }
         Content::Resource => Some(random_resource(rng).into_value()).filter(|_| depth > 2),
-        Content::Xhtml => Some(json!(
-            "<div xmlns=\"http://www.w3.org/1999/xhtml\">a &lt;<br/>\n b</div>"
-        )),
+        Content::Xhtml => Some(Value::String(narrative(rng))),
     }
+}
+
+/// White space, references, comments and attributes in any order: all of it is to be kept.
+fn narrative(rng: &mut TestRng) -> String {
+    const PIECES: [&str; 14] = [
+        "a",
+        " ",
+        "  ",
+        "\n",
+        "\t",
+        "&lt;",
+        "&#160;",
+        "&amp;",
+        "<br/>",
+        "<p>\n x </p>",
+        "😀",
+        "<b title=\"a &quot; b\"> </b>",
+        "<pre>\n a\n  b\n</pre>",
+        "<!-- c -->",
+    ];
+    let count = rng.random_range(1..9);
+    let inner: String = (0..count)
+        .map(|_| PIECES[rng.random_range(0..PIECES.len())])
+        .collect();
+    format!("<div xmlns=\"http://www.w3.org/1999/xhtml\">{inner}</div>")
 }
 
 fn primitive_value(primitive: Primitive, rng: &mut TestRng) -> Value {

@@ -370,6 +370,10 @@ impl<'a> Reader<'a> {
                 }
                 "value" => value = self.value(element, &text)?,
                 "id" if !text.is_empty() => {
+                    lexical::check(Primitive::String, &text).map_err(|expected| {
+                        let found = excerpt(&text);
+                        self.failure(format!("id: expected {expected}, found {found}"))
+                    })?;
                     extra.insert(name, Value::String(text));
                 }
                 _ if self.leaves_out(|| format!("{}.{name}", element.name)) => {}
