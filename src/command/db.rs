@@ -1,5 +1,6 @@
 //! `dsf db`: the tables of each role.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -9,7 +10,7 @@ use crate::app;
 use crate::cli::{Configuration, Roles};
 use crate::command::table::Table;
 use crate::config::Needs;
-use crate::store::{Database, Store, migrate};
+use crate::store::{Database, Schema, Store, backup, migrate};
 
 #[derive(Debug, Subcommand)]
 pub enum Db {
@@ -42,6 +43,46 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    /// Write everything the roles have stored into a new file; nodes may go on meanwhile.
+    ///
+    /// Needs PostgreSQL's pg_dump, of the server's version or a newer one. The file holds
+    /// everything, personal data included, and can be read by its owner only.
+    #[command(after_help = "\
+Exit codes: 0 written, 1 failed; then there is no file.
+
+Examples:
+  dsf db backup dsf-2026-11-21.backup --config dsf.toml
+  dsf db backup mailbox.backup --role fhir")]
+    Backup {
+        /// The file to write; it must not exist.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        roles: Roles,
+        #[command(flatten)]
+        configuration: Configuration,
+    },
+    /// Put what a backup holds in place, and bring it up to date. All nodes must be stopped.
+    ///
+    /// Needs PostgreSQL's pg_restore. If it fails, nothing has changed.
+    #[command(after_help = "\
+Exit codes: 0 restored, 1 failed; then everything is as before.
+
+Examples:
+  dsf db restore dsf-2026-11-21.backup --config dsf.toml             into an empty database
+  dsf db restore dsf-2026-11-21.backup --config dsf.toml --replace   over what is there")]
+    Restore {
+        /// A file that `dsf db backup` has written.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        #[command(flatten)]
+        roles: Roles,
+        #[command(flatten)]
+        configuration: Configuration,
+        /// Give up what is in the database now.
+        #[arg(long)]
+        replace: bool,
+    },
 }
 
 pub fn run(command: &Db) -> anyhow::Result<ExitCode> {
@@ -54,6 +95,16 @@ pub fn run(command: &Db) -> anyhow::Result<ExitCode> {
             roles,
             configuration,
             ..
+        }
+        | Db::Backup {
+            roles,
+            configuration,
+            ..
+        }
+        | Db::Restore {
+            roles,
+            configuration,
+            ..
         } => (roles, configuration),
     };
     // The database needs neither certificates nor addresses.
@@ -63,10 +114,17 @@ pub fn run(command: &Db) -> anyhow::Result<ExitCode> {
     })?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
-        let database = Database::open(&config.store()).await?;
+        let settings = config.store();
+        let database = match command {
+            // Beside a node, if need be.
+            Db::Status { .. } | Db::Backup { .. } => Database::attach(&settings).await?,
+            Db::Migrate { .. } | Db::Restore { .. } => Database::open(&settings).await?,
+        };
         let outcome = match command {
             Db::Migrate { .. } => migrate(&database, roles).await,
             Db::Status { json, .. } => status(&database, roles, *json).await,
+            Db::Backup { file, .. } => write_backup(&database, roles, file).await,
+            Db::Restore { file, replace, .. } => restore(&database, roles, file, *replace).await,
         };
         database.close().await;
         outcome
@@ -107,4 +165,55 @@ async fn status(database: &Database, roles: &Roles, json: bool) -> anyhow::Resul
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn schemas(roles: &Roles) -> Vec<Schema> {
+    roles.list().into_iter().map(app::schema).collect()
+}
+
+fn names(schemas: &[Schema]) -> String {
+    let names: Vec<_> = schemas.iter().map(|schema| schema.name()).collect();
+    names.join(", ")
+}
+
+/// Writes the schemas that are there: a database may serve one role only.
+async fn write_backup(database: &Database, roles: &Roles, file: &Path) -> anyhow::Result<ExitCode> {
+    let mut schemas = Vec::new();
+    for schema in self::schemas(roles) {
+        let store = Store::connect(database.settings(), schema)?;
+        if migrate::status(&store)
+            .await?
+            .iter()
+            .any(|step| step.applied)
+        {
+            schemas.push(schema);
+        }
+    }
+    anyhow::ensure!(
+        !schemas.is_empty(),
+        "the database holds nothing of these roles: check database.url and --role"
+    );
+    let size = backup::write(database.settings(), &schemas, file).await?;
+    println!(
+        "{}: {size} bytes, schemas {}",
+        file.display(),
+        names(&schemas)
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn restore(
+    database: &Database,
+    roles: &Roles,
+    file: &Path,
+    replace: bool,
+) -> anyhow::Result<ExitCode> {
+    let schemas = schemas(roles);
+    backup::restore(database.settings(), &schemas, file, replace).await?;
+    println!(
+        "restored schemas {} from {}",
+        names(&schemas),
+        file.display()
+    );
+    Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! The database server of this process: somebody else's, or a private cluster of ours.
 
-use super::{Cluster, Error, Schema, Settings, Store};
+use super::{Cluster, Error, Refusal, Schema, Settings, Store};
 
 /// Where the stores of this process live. Keep it as long as they are used.
 pub struct Database {
@@ -20,6 +20,23 @@ impl Database {
             cluster = Some(private);
         }
         Ok(Self { settings, cluster })
+    }
+
+    /// As [`Database::open`], but uses a private cluster that another process runs already. For
+    /// commands that work beside a node.
+    pub async fn attach(settings: &Settings) -> Result<Self, Error> {
+        match Self::open(settings).await {
+            Err(Error::Cluster(Refusal::InUse { .. })) => {
+                let mut settings = settings.clone();
+                let url = Cluster::url_of_running(&settings.data_dir, &settings.database)?;
+                settings.url = Some(url);
+                Ok(Self {
+                    settings,
+                    cluster: None,
+                })
+            }
+            opened => opened,
+        }
     }
 
     /// The settings with the URL filled in.

@@ -5,6 +5,7 @@
 //! own schema; `read` and `write` are the only ways to a connection, and a connection is held only
 //! while SQL runs. [`notify::Hub`] tells what other nodes changed; it is a hint, tables are the truth.
 
+pub mod backup;
 #[cfg(feature = "bpe")]
 pub mod bpe;
 pub mod cluster;
@@ -23,6 +24,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use backup::BackupError;
 pub use cluster::{Cluster, Refusal};
 pub use database::Database;
 pub use diesel_async::AsyncPgConnection;

@@ -61,7 +61,8 @@ impl Binaries {
     }
 }
 
-fn usual_folders() -> Vec<PathBuf> {
+/// Where programs of PostgreSQL may be.
+pub(in crate::store) fn usual_folders() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = std::env::var_os("PATH")
         .map(|path| std::env::split_paths(&path).collect())
         .unwrap_or_default();

@@ -62,6 +62,15 @@ impl Directory {
         })
     }
 
+    /// The socket of the cluster that somebody else holds the lock of.
+    pub(super) fn socket_of(home: &Path) -> Result<PathBuf, Refusal> {
+        let home = std::path::absolute(home).map_err(|error| Refusal::files(home, error))?;
+        let account = account(&home.join("cluster"))?;
+        let data = home.join("cluster");
+        let data = std::fs::read_link(&data).unwrap_or(data);
+        socket_folder(&data, account)
+    }
+
     /// Major version of the cluster in the folder, `None` where there is none yet.
     pub(super) fn version(&self) -> Option<String> {
         let text = std::fs::read_to_string(self.data.join("PG_VERSION")).ok()?;

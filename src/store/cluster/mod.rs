@@ -21,6 +21,7 @@ use self::postmaster::Postmaster;
 use super::Error;
 use super::connect::explain;
 
+pub(super) use self::binaries::usual_folders;
 pub use self::refusal::Refusal;
 
 /// A running private cluster. Dropping it stops the server; [`Cluster::stop`] also waits for it.
@@ -74,9 +75,12 @@ impl Cluster {
     /// The URL of a database of this cluster.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        let socket = self.directory.socket.to_string_lossy();
-        let socket: String = url::form_urlencoded::byte_serialize(socket.as_bytes()).collect();
-        format!("postgresql://dsf@{}/{database}", socket.replace('+', "%20"))
+        url(&self.directory.socket, database)
+    }
+
+    /// The URL of a database of the cluster in `home`, which another process runs.
+    pub(super) fn url_of_running(home: &Path, database: &str) -> Result<String, Refusal> {
+        Ok(url(&Directory::socket_of(home)?, database))
     }
 
     /// Makes the database if it is not there yet.
@@ -109,4 +113,10 @@ impl Cluster {
     pub async fn stop(self) {
         self.postmaster.stop().await;
     }
+}
+
+fn url(socket: &Path, database: &str) -> String {
+    let socket = socket.to_string_lossy();
+    let socket: String = url::form_urlencoded::byte_serialize(socket.as_bytes()).collect();
+    format!("postgresql://dsf@{}/{database}", socket.replace('+', "%20"))
 }
