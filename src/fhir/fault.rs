@@ -223,6 +223,20 @@ impl Fault {
     }
 
     #[must_use]
+    pub fn uri_too_long(limit: usize) -> Self {
+        let text = format!(
+            "Path and query are longer than the allowed {limit} bytes, search with POST _search"
+        );
+        Self::told(414, IssueType::TooLong, text)
+    }
+
+    #[must_use]
+    pub fn headers_too_large(limit: usize) -> Self {
+        let text = format!("The request headers are larger than the allowed {limit} bytes");
+        Self::told(431, IssueType::TooLong, text)
+    }
+
+    #[must_use]
     pub fn range_not_satisfiable(size: i64) -> Self {
         Self {
             headers: vec![("Content-Range", format!("bytes */{size}"))],

@@ -5,6 +5,7 @@ mod answer;
 mod asked;
 mod binary;
 mod body;
+mod compress;
 mod flight;
 mod listen;
 mod media;
@@ -14,6 +15,7 @@ mod results;
 mod root;
 mod socket;
 mod summary;
+mod visit;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -29,6 +31,11 @@ use crate::auth::Certificate;
 use crate::fhir::fault::Fault;
 use crate::fhir::service::{Peer, Service};
 use crate::net::tls::{self, Acceptor, PeerCertificate};
+
+/// The longest path with its query, in bytes.
+const LONGEST_URI: usize = 16 * 1024;
+/// The names and values of all headers, in bytes.
+const LARGEST_HEADERS: usize = 32 * 1024;
 
 pub use listen::listen;
 pub use socket::Sockets;
@@ -47,11 +54,15 @@ pub fn configure(service: &Arc<Service>, sockets: Sockets, config: &mut web::Ser
 
 /// Outside of the base there is nothing, not even for those we know.
 async fn elsewhere(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
-    let outcome = match peer(&request, &service) {
-        Ok(peer) => service.identity(&peer).await.map(|_| ()),
-        Err(fault) => Err(fault),
+    let peer = peer(&request, &service);
+    let answer = async {
+        let outcome = match &peer {
+            Ok(peer) => service.identity(peer).await.map(|_| ()),
+            Err(fault) => Err(fault.clone()),
+        };
+        told(&request, outcome.err().unwrap_or_else(Fault::no_such_route))
     };
-    told(&request, outcome.err().unwrap_or_else(Fault::no_such_route))
+    visit::logged(&request, peer.as_ref().ok(), answer).await
 }
 
 async fn dispatch(
@@ -63,27 +74,31 @@ async fn dispatch(
     let token = flight.begin();
     let service = service.into_inner();
     let mut body = Body::new(payload);
-    let outcome = match peer(&request, &service) {
-        Ok(peer) => route(&request, &mut body, &service, peer.clone())
-            .await
-            .map_err(|fault| service.told_to(&peer, fault)),
-        Err(fault) => Err(fault),
+    let peer = peer(&request, &service);
+    let answer = async {
+        let outcome = match &peer {
+            Ok(peer) => route(&request, &mut body, &service, peer.clone())
+                .await
+                .map_err(|fault| service.told_to(peer, fault)),
+            Err(fault) => Err(fault.clone()),
+        };
+        if request.version() == Version::HTTP_2 {
+            body.drop_the_rest().await;
+        }
+        let answer = outcome.unwrap_or_else(|fault| told(&request, fault));
+        compress::fit(&request, answer).await
     };
-    if request.version() == Version::HTTP_2 {
-        body.drop_the_rest().await;
-    }
-    let answer = outcome.unwrap_or_else(|fault| told(&request, fault));
+    let answer = visit::logged(&request, peer.as_ref().ok(), answer).await;
     flight::until_fetched(answer, token)
 }
 
-/// Logs a fault with an id of the request and answers it.
+/// Logs a fault and answers it.
 fn told(request: &HttpRequest, fault: Fault) -> HttpResponse {
-    let id = uuid::Uuid::now_v7();
     let (method, path) = (request.method().as_str(), request.path());
     if fault.status() >= 500 {
-        tracing::error!(%id, method, path, %fault, "request failed");
+        tracing::error!(method, path, %fault, "request failed");
     } else {
-        tracing::info!(%id, method, path, %fault, "request refused");
+        tracing::info!(method, path, %fault, "request refused");
     }
     answer::fault(&fault, request)
 }
@@ -91,6 +106,7 @@ fn told(request: &HttpRequest, fault: Fault) -> HttpResponse {
 /// For `HttpServer::on_connect`: leaves the certificate of a connection with it, so that it is read
 /// once and not for every request.
 pub fn remember_peer(connection: &dyn Any, data: &mut Extensions) {
+    tls::end_when_stalled(connection);
     tls::remember_peer(connection, data);
     if let Some(Ok(certificate)) = data.get::<PeerCertificate>().map(read) {
         data.insert(certificate);
@@ -149,6 +165,7 @@ async fn route(
     let base = url::Url::parse(&service.settings().base_url)
         .map(|url| url.path().trim_end_matches('/').to_owned())
         .unwrap_or_default();
+    check_head(request)?;
     let path = request.path();
     if path.contains("%2F") || path.contains("%2f") || path.contains("%00") || path.contains("..") {
         return Err(Fault::bad_request_without_words());
@@ -170,6 +187,23 @@ async fn route(
         [name, rest @ ..] => call.typed(name, rest, body).await,
         [] => Err(Fault::no_such_route()),
     }
+}
+
+/// What a request may say before its body. Java's limit is 8 KiB for everything; long searches and
+/// certificates that a proxy passes on get more room here.
+fn check_head(request: &HttpRequest) -> Result<(), Fault> {
+    let uri = request.uri().path_and_query();
+    if uri.map_or(0, |uri| uri.as_str().len()) > LONGEST_URI {
+        return Err(Fault::uri_too_long(LONGEST_URI));
+    }
+    let lines = request.headers().iter();
+    let size: usize = lines
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    if size > LARGEST_HEADERS {
+        return Err(Fault::headers_too_large(LARGEST_HEADERS));
+    }
+    Ok(())
 }
 
 /// One request on its way.

@@ -12,11 +12,12 @@ use actix_tls::accept::openssl::TlsStream;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use arc_swap::ArcSwap;
+use nix::sys::socket::{setsockopt, sockopt};
 use openssl::ssl::{ClientHelloResponse, SslAcceptor, SslAcceptorBuilder, SslContext, SslMethod};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use super::{Error, PeerCertificate, Refusal, Settings, Trust, context};
+use super::{Error, PeerCertificate, Refusal, STALLED, Settings, Trust, context};
 
 /// How often the files are looked at.
 const LOOK_AT_FILES: Duration = Duration::from_secs(5);
@@ -150,5 +151,23 @@ pub fn remember_peer(connection: &dyn Any, data: &mut Extensions) {
             data.insert(peer);
         }
         Err(error) => tracing::warn!(%error, "a client certificate cannot be read"),
+    }
+}
+
+/// For `HttpServer::on_connect`: has the kernel end a connection whose other end takes nothing any
+/// more – it is gone without a word, or it does not read. No timer of ours sees that: an answer
+/// that nobody reads just waits, with what it holds.
+pub fn end_when_stalled(connection: &dyn Any) {
+    let Some(stream) = connection.downcast_ref::<TlsStream<TcpStream>>() else {
+        return;
+    };
+    let socket = stream.get_ref();
+    let patience = u32::try_from(STALLED.as_millis()).unwrap_or(u32::MAX);
+    let seconds = u32::try_from(STALLED.as_secs()).unwrap_or(u32::MAX);
+    let set = setsockopt(socket, sockopt::TcpUserTimeout, &patience)
+        .and_then(|()| setsockopt(socket, sockopt::KeepAlive, &true))
+        .and_then(|()| setsockopt(socket, sockopt::TcpKeepIdle, &seconds));
+    if let Err(error) = set {
+        tracing::debug!(%error, "a connection keeps the time-outs of the system");
     }
 }

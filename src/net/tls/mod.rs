@@ -17,7 +17,7 @@ mod context;
 mod peer;
 mod trust;
 
-pub use acceptor::{Acceptor, remember_peer};
+pub use acceptor::{Acceptor, end_when_stalled, remember_peer};
 pub use peer::{PeerCertificate, Thumbprint};
 pub use trust::{Refusal, Trust};
 
@@ -28,6 +28,8 @@ use super::pem::{self, KeyFiles};
 
 /// How long a handshake may take before the socket is closed.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the other end may leave unacknowledged what we have sent, or keep its window closed.
+pub const STALLED: Duration = Duration::from_secs(60);
 
 /// What a server presents and whom it lets in.
 #[derive(Clone, Debug)]
