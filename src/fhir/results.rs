@@ -29,7 +29,7 @@ pub async fn searchset(service: &Arc<Service>, found: Found) -> Result<Resource,
         .map(|stored| (stored, Mode::Include));
     for (stored, mode) in matches.chain(includes) {
         let url = format!("{base}/{}", stored.path());
-        bundle.found(Some(&url), service.document(stored).await?, mode);
+        bundle.found(Some(&url), service.document(stored), mode);
     }
     if let Some(text) = warning {
         let url = format!("{base}/");

@@ -136,7 +136,7 @@ impl Answers<'_> {
         }
         let url = format!("{}/{}", self.base(), stored.path());
         let resource = match self.preference {
-            Preference::Representation => Some(self.service.document(stored).await?),
+            Preference::Representation => Some(self.service.document(stored)),
             _ => None,
         };
         self.bundle.response(Some(&url), resource, response);
@@ -154,7 +154,7 @@ impl Answers<'_> {
         let url = format!("{}/{}", self.base(), stored.path());
         let resource = match without_body {
             true => None,
-            false => Some(self.service.document(stored).await?),
+            false => Some(self.service.document(stored)),
         };
         self.bundle.response(Some(&url), resource, response);
         Ok(())

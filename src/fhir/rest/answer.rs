@@ -1,5 +1,6 @@
 //! Writes answers: resources in the representation that is wanted, and faults.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
@@ -9,19 +10,16 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::stream;
-use serde_json::Value;
 
 use super::asked::{Asked, Return};
 use super::media::{self, Format, Wanted};
 use super::{page, summary};
 use crate::fhir::fault::Fault;
-use crate::fhir::service::{ContentReader, Service, Stored, http_date};
+use crate::fhir::service::{ContentReader, Piece, Service, Stored, http_date};
 use crate::r4::outcome::{IssueType, Outcome};
 use crate::r4::{Resource, json, xml};
 
 const CACHING: &str = "private, no-cache, no-transform";
-/// Stands for the content of a Binary while its document is written; no base64 text holds a colon.
-const PLACEHOLDER: &str = "::content::";
 
 /// The document in the wanted representation.
 #[must_use]
@@ -75,72 +73,75 @@ pub fn describe(builder: &mut HttpResponseBuilder, stored: &Stored, wanted: &Wan
         .insert_header((header::LAST_MODIFIED, http_date(stored.last_updated)));
 }
 
-/// A resource that is no stored version: a Bundle, a CapabilityStatement.
+/// A Bundle, perhaps with Binaries in it.
 #[must_use]
-pub fn resource(resource: &Resource, wanted: &Wanted) -> HttpResponse {
-    begin(StatusCode::OK, wanted).body(document(resource, wanted))
+pub fn resource(service: &Arc<Service>, resource: &Resource, wanted: &Wanted) -> HttpResponse {
+    filled(service, begin(StatusCode::OK, wanted), resource, wanted)
 }
 
 /// A stored version.
 pub fn stored(service: &Arc<Service>, stored: Stored, wanted: &Wanted) -> HttpResponse {
     let mut builder = begin(StatusCode::OK, wanted);
     describe(&mut builder, &stored, wanted);
-    body(service, builder, stored, wanted)
+    filled(service, builder, &service.document(stored), wanted)
 }
 
-/// The body of a stored version; content of a Binary streams through.
-fn body(
+/// The document as the body; content of Binaries streams into it.
+fn filled(
     service: &Arc<Service>,
     mut builder: HttpResponseBuilder,
-    stored: Stored,
+    resource: &Resource,
     wanted: &Wanted,
 ) -> HttpResponse {
-    let Some(content) = stored
-        .content
-        .filter(|_| wanted.media.format != Format::Html)
-    else {
-        return builder.body(document(&stored.resource, wanted));
+    let mut pieces = VecDeque::from(service.pieces(document(resource, wanted)));
+    if wanted.media.format == Format::Html {
+        // A page shows no content.
+        pieces.retain(|piece| matches!(piece, Piece::Text(_)));
+    }
+    let size = pieces.iter().map(Piece::size).sum();
+    if pieces.len() == 1
+        && let Some(Piece::Text(whole)) = pieces.pop_front()
+    {
+        return builder.body(whole);
+    }
+    let writing = Writing {
+        service: Arc::clone(service),
+        pieces,
+        reader: None,
     };
-    let mut resource = stored.resource;
-    let placeholder = Value::String(PLACEHOLDER.to_owned());
-    resource
-        .members_mut()
-        .insert("data".to_owned(), placeholder);
-    let text = document(&resource, wanted);
-    let Some(at) = find(&text, PLACEHOLDER.as_bytes()) else {
-        return builder.body(text);
-    };
-    let before = Bytes::copy_from_slice(&text[..at]);
-    let after = Bytes::copy_from_slice(&text[at + PLACEHOLDER.len()..]);
-    let encoded = u64::try_from(content.size).unwrap_or_default().div_ceil(3) * 4;
-    let size = before.len() as u64 + encoded + after.len() as u64;
-    let reader = ContentReader::new(service, content, 0, content.size);
-    let pieces = stream::unfold(Part::Before(before, reader, after), |part| async {
-        match part {
-            Part::Before(before, reader, after) => Some((Ok(before), Part::Data(reader, after))),
-            Part::Data(mut reader, after) => match reader.next().await {
-                Ok(Some(chunk)) => Some((
-                    Ok(Bytes::from(STANDARD.encode(chunk))),
-                    Part::Data(reader, after),
-                )),
-                Ok(None) => Some((Ok(after), Part::End)),
-                Err(fault) => Some((Err(fault), Part::End)),
-            },
-            Part::End => None,
-        }
+    let stream = stream::unfold(writing, |mut writing| async {
+        Some((writing.next().await.transpose()?, writing))
     });
-    builder.body(actix_web::body::SizedStream::new(size, Box::pin(pieces)))
+    builder.body(actix_web::body::SizedStream::new(size, Box::pin(stream)))
 }
 
-/// How far the writing of a document with content has come.
-enum Part {
-    Before(Bytes, ContentReader, Bytes),
-    Data(ContentReader, Bytes),
-    End,
+/// A document with content of Binaries, half-way.
+struct Writing {
+    service: Arc<Service>,
+    pieces: VecDeque<Piece>,
+    reader: Option<ContentReader>,
 }
 
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
+impl Writing {
+    async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        loop {
+            if let Some(reader) = &mut self.reader {
+                // Chunks can be put into base64 one by one.
+                if let Some(chunk) = reader.next().await? {
+                    return Ok(Some(Bytes::from(STANDARD.encode(chunk))));
+                }
+                self.reader = None;
+            }
+            match self.pieces.pop_front() {
+                Some(Piece::Text(text)) => return Ok(Some(text)),
+                Some(Piece::Data(content)) => {
+                    let reader = ContentReader::new(&self.service, content, 0, content.size);
+                    self.reader = Some(reader);
+                }
+                None => return Ok(None),
+            }
+        }
+    }
 }
 
 /// The answer to a write.
@@ -166,14 +167,17 @@ pub fn written(
             let outcome = Outcome::information(IssueType::Informational, text).to_resource();
             builder.body(document(&outcome, &asked.wanted))
         }
-        Return::Representation => body(service, builder, stored, &asked.wanted),
+        Return::Representation => {
+            filled(service, builder, &service.document(stored), &asked.wanted)
+        }
     }
 }
 
 /// An outcome that is no fault.
 #[must_use]
 pub fn outcome(kind: IssueType, text: String, wanted: &Wanted) -> HttpResponse {
-    resource(&Outcome::information(kind, text).to_resource(), wanted)
+    let outcome = Outcome::information(kind, text).to_resource();
+    begin(StatusCode::OK, wanted).body(document(&outcome, wanted))
 }
 
 /// An information that is written like an error: 200, format by `Accept` alone.
@@ -201,6 +205,10 @@ pub fn plain(
 pub fn fault(fault: &Fault, request: &HttpRequest) -> HttpResponse {
     let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = HttpResponse::build(status);
+    // Nobody waits for the rest of a body that is refused or does not come.
+    if matches!(fault.status(), 408 | 413) {
+        builder.force_close();
+    }
     for (name, value) in fault.headers() {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::try_from(value)) {
             builder.insert_header((name, value));

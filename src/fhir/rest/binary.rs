@@ -121,6 +121,21 @@ impl Call<'_> {
         })
     }
 
+    /// Uploaded content goes with the refusal of its Binary. After a failure of ours nobody knows
+    /// whether it was stored; then it stays, and is swept if not.
+    pub(super) async fn unless_refused<T>(
+        &self,
+        content: Option<Content>,
+        outcome: Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        if let (Some(content), Err(fault)) = (content, &outcome)
+            && fault.status() < 500
+        {
+            self.service.discard(content.id).await;
+        }
+        outcome
+    }
+
     /// The content of a stored Binary, or a part of it.
     pub(super) fn raw(&self, stored: Stored) -> Result<HttpResponse, Fault> {
         let content_type = match stored.resource.str("contentType") {

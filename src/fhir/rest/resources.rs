@@ -97,7 +97,13 @@ impl Call<'_> {
         let created = self
             .service
             .create(&self.peer, &incoming, condition.as_ref(), key)
-            .await?;
+            .await;
+        let created = self.unless_refused(incoming.content, created).await?;
+        let (Created::New(stored) | Created::Existing(stored)) = &created;
+        // One that was there before has content of its own.
+        if let Some(content) = incoming.content.filter(|new| stored.content != Some(*new)) {
+            self.service.discard(content.id).await;
+        }
         match created {
             Created::New(stored) => Ok(answer::written(
                 self.service,
@@ -169,7 +175,8 @@ impl Call<'_> {
         let stored = self
             .service
             .update(&self.peer, id, &incoming, if_match)
-            .await?;
+            .await;
+        let stored = self.unless_refused(incoming.content, stored).await?;
         Ok(answer::written(
             self.service,
             StatusCode::OK,
@@ -190,7 +197,8 @@ impl Call<'_> {
         let updated = self
             .service
             .update_where(&self.peer, &incoming, &condition, if_match)
-            .await?;
+            .await;
+        let updated = self.unless_refused(incoming.content, updated).await?;
         let (status, stored) = match updated {
             Updated::Created(stored) => (StatusCode::CREATED, stored),
             Updated::Replaced(stored) => (StatusCode::OK, stored),

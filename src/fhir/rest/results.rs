@@ -26,7 +26,7 @@ impl Call<'_> {
             .search(&self.peer, kind, &asked.pairs, asked.handling)
             .await?;
         let bundle = results::searchset(self.service, found).await?;
-        Ok(answer::resource(&bundle, &asked.wanted))
+        Ok(answer::resource(self.service, &bundle, &asked.wanted))
     }
 
     pub(super) async fn history_of_everything(&self) -> Result<HttpResponse, Fault> {
@@ -72,7 +72,11 @@ impl Call<'_> {
                 Mode::Outcome,
             );
         }
-        Ok(answer::resource(&bundle.build(), &asked.wanted))
+        Ok(answer::resource(
+            self.service,
+            &bundle.build(),
+            &asked.wanted,
+        ))
     }
 
     /// What does not parse is the default.
@@ -105,7 +109,7 @@ impl Call<'_> {
             outcome: None,
         };
         let resource = match entry.stored {
-            Some(stored) => Some(self.service.document(stored).await?),
+            Some(stored) => Some(self.service.document(stored)),
             None => None,
         };
         bundle.version(&format!("{base}/{path}"), resource, request, response);

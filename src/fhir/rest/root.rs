@@ -31,7 +31,7 @@ impl Call<'_> {
         };
         let answered =
             bundle::execute(self.service, &self.peer, &sent, preference, asked.handling).await?;
-        Ok(answer::resource(&answered, &asked.wanted))
+        Ok(answer::resource(self.service, &answered, &asked.wanted))
     }
 
     pub(super) async fn metadata(&self) -> Result<HttpResponse, Fault> {

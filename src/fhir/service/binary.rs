@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,56 +13,84 @@ use crate::r4::Resource;
 use crate::store::fhir::{Content, binary};
 use crate::store::{self, AsyncPgConnection};
 
-/// Content on its way in. What is not made part of a Binary afterwards is swept.
+/// Content on its way in. Dropped before its end, it leaves nothing behind.
 pub struct Upload {
-    service: Arc<Service>,
-    id: Uuid,
+    draft: Draft,
     number: i32,
     size: i64,
     pending: BytesMut,
 }
 
+/// Content that no Binary has yet, and that goes unless one takes it. What even this misses, when
+/// the process is killed, is swept.
+struct Draft {
+    service: Arc<Service>,
+    id: Uuid,
+    is_kept: bool,
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let (service, id) = (Arc::clone(&self.service), self.id);
+            tokio::spawn(async move { service.discard(id).await });
+        }
+    }
+}
+
 impl Upload {
     pub async fn begin(service: &Arc<Service>) -> Result<Self, Fault> {
         let id = Uuid::new_v4();
+        let begin = async |conn: &mut AsyncPgConnection| binary::begin(conn, id).await;
         service
             .store()
-            .read(async |conn: &mut AsyncPgConnection| binary::begin(conn, id).await)
+            .read(begin)
             .await
             .map_err(|error: store::Error| Fault::from(error))?;
-        let service = Arc::clone(service);
-        Ok(Self {
-            service,
+        let draft = Draft {
+            service: Arc::clone(service),
             id,
+            is_kept: false,
+        };
+        Ok(Self {
+            draft,
             number: 0,
             size: 0,
-            pending: BytesMut::new(),
+            pending: BytesMut::with_capacity(binary::CHUNK),
         })
     }
 
     pub async fn push(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.pending.extend_from_slice(bytes);
-        while self.pending.len() >= binary::CHUNK {
-            let chunk = self.pending.split_to(binary::CHUNK);
-            self.write(&chunk).await?;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = binary::CHUNK - self.pending.len();
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            self.pending.extend_from_slice(now);
+            rest = later;
+            if self.pending.len() == binary::CHUNK {
+                self.write().await?;
+            }
         }
         Ok(())
     }
 
+    /// The whole content; from now on it is the caller's.
     pub async fn finish(mut self) -> Result<Content, Fault> {
-        let rest = std::mem::take(&mut self.pending);
-        if !rest.is_empty() {
-            self.write(&rest).await?;
+        if !self.pending.is_empty() {
+            self.write().await?;
         }
+        self.draft.is_kept = true;
         Ok(Content {
-            id: self.id,
+            id: self.draft.id,
             size: self.size,
         })
     }
 
-    async fn write(&mut self, chunk: &[u8]) -> Result<(), Fault> {
-        let (id, number) = (self.id, self.number);
-        self.service
+    /// Stores what is pending, and keeps its room for the next chunk.
+    async fn write(&mut self) -> Result<(), Fault> {
+        let (id, number, chunk) = (self.draft.id, self.number, &self.pending[..]);
+        self.draft
+            .service
             .store()
             .read(async |conn: &mut AsyncPgConnection| {
                 binary::append(conn, id, number, chunk).await
@@ -72,23 +98,90 @@ impl Upload {
             .await
             .map_err(|error: store::Error| Fault::from(error))?;
         self.number += 1;
-        self.size += i64::try_from(chunk.len()).unwrap_or_default();
+        self.size += i64::try_from(self.pending.len()).unwrap_or_default();
+        self.pending.clear();
         Ok(())
     }
 }
 
 impl Service {
-    /// The resource as a document, the content of a Binary within it.
-    pub async fn document(self: &Arc<Self>, stored: Stored) -> Result<Resource, Fault> {
-        let mut resource = stored.resource;
-        if let Some(content) = stored.content {
-            let bytes = ContentReader::new(self, content, 0, content.size)
-                .all()
-                .await?;
-            let data = Value::String(STANDARD.encode(bytes));
-            resource.members_mut().insert("data".to_owned(), data);
+    /// Removes content that has not become part of a Binary.
+    pub async fn discard(&self, id: Uuid) {
+        let removed = self
+            .store()
+            .read(async |conn: &mut AsyncPgConnection| binary::remove(conn, id).await)
+            .await;
+        if let Err(error) = removed {
+            let error: store::Error = error;
+            tracing::warn!(%error, content = %id, "content without a Binary is removed later");
         }
-        Ok(resource)
+    }
+}
+
+impl Service {
+    /// The resource as a document. Where content of a Binary belongs stands its mark, so that it is
+    /// never held whole, however many Binaries a Bundle has: see [`Service::pieces`].
+    #[must_use]
+    pub fn document(&self, stored: Stored) -> Resource {
+        let mut resource = stored.resource;
+        if let Some(Content { id, size }) = stored.content {
+            let mark = Value::String(format!("{}{id}:{size}{MARK_END}", self.marks));
+            resource.members_mut().insert("data".to_owned(), mark);
+        }
+        resource
+    }
+
+    /// A written document at its marks, in order.
+    #[must_use]
+    pub fn pieces(&self, written: Vec<u8>) -> Vec<Piece> {
+        let written = Bytes::from(written);
+        // Both writers write UTF-8; what is none has no marks.
+        let text = std::str::from_utf8(&written).unwrap_or_default();
+        let (mut pieces, mut start) = (Vec::new(), 0);
+        while let Some(found) = text[start..].find(&self.marks) {
+            let at = start + found;
+            let inner = &text[at + self.marks.len()..];
+            let Some((content, length)) = inner.split_once(MARK_END).and_then(|(inner, _)| {
+                let (id, size) = inner.split_once(':')?;
+                let (id, size) = (id.parse().ok()?, size.parse().ok()?);
+                Some((Content { id, size }, inner.len()))
+            }) else {
+                break;
+            };
+            pieces.push(Piece::Text(written.slice(start..at)));
+            pieces.push(Piece::Data(content));
+            start = at + self.marks.len() + length + MARK_END.len();
+        }
+        pieces.push(Piece::Text(written.slice(start..)));
+        pieces
+    }
+}
+
+/// Ends the mark of a content.
+const MARK_END: &str = "::";
+
+/// How the marks of a service begin. Nobody can write one into a resource of his, because nobody
+/// gets to see one.
+pub(super) fn marks() -> String {
+    format!("::content:{:032x}:", rand::random::<u128>())
+}
+
+/// A part of a document on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    Text(Bytes),
+    /// To be put here in base64.
+    Data(Content),
+}
+
+impl Piece {
+    /// Bytes when written.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        match self {
+            Self::Text(text) => text.len() as u64,
+            Self::Data(content) => u64::try_from(content.size).unwrap_or_default().div_ceil(3) * 4,
+        }
     }
 }
 
@@ -136,14 +229,5 @@ impl ContentReader {
             .min(chunk.len());
         self.at = first + i64::try_from(to).unwrap_or_default();
         Ok(Some(Bytes::from(chunk).slice(from..to)))
-    }
-
-    /// Everything at once.
-    pub async fn all(mut self) -> Result<Vec<u8>, Fault> {
-        let mut bytes = Vec::new();
-        while let Some(chunk) = self.next().await? {
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
     }
 }

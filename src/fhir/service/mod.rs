@@ -40,7 +40,7 @@ use crate::store::fhir::reads::Reads;
 use crate::store::fhir::{directory, event, sweep};
 use crate::store::{AsyncPgConnection, Statements, Store};
 
-pub use binary::{ContentReader, Upload};
+pub use binary::{ContentReader, Piece, Upload};
 pub use condition::Condition;
 pub(crate) use condition::Match;
 pub use history::{Entry as HistoryEntry, History, Scope};
@@ -78,6 +78,8 @@ pub struct Service {
     totals: Totals,
     profiles: profiles::Cache,
     started: Timestamp,
+    /// Stands for the content of Binaries in documents.
+    marks: String,
     /// Something was written here; [`Service::announce`] tells the other nodes.
     written: Notify,
 }
@@ -108,6 +110,7 @@ impl Service {
             directory: ArcSwap::from_pointee(directory),
             totals: Totals::default(),
             profiles: profiles::Cache::default(),
+            marks: binary::marks(),
             written: Notify::new(),
         })
     }

@@ -36,6 +36,14 @@ pub async fn append(
     Ok(())
 }
 
+/// Removes content with all its chunks.
+pub async fn remove(conn: &mut AsyncPgConnection, id: Uuid) -> Result<(), Error> {
+    diesel::delete(content::table.find(id))
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// One chunk; `None` beyond the end.
 pub async fn chunk(
     conn: &mut AsyncPgConnection,
