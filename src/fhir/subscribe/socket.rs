@@ -20,6 +20,10 @@ use super::session::{Closing, Frame, Outlet, Session};
 const HEARTBEAT: Duration = Duration::from_secs(28);
 /// The longest message of a client: `bind` and an id, with room for what is ignored.
 const LONGEST: usize = 4096;
+/// Bytes that may be under way before the client has shown, by a pong, that it reads them. What lies
+/// between us and the client holds any number of bytes, and must not hold what belongs in the
+/// queue of the session, where it is counted.
+const WINDOW: usize = 1 << 20;
 /// How long a client may take to accept a close frame.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -59,6 +63,8 @@ pub fn open(
             wire,
             messages,
             outlet,
+            under_way: 0,
+            probe: None,
         };
         tokio::select! {
             // Without a close frame, as Java does: its BPE then catches up with what it missed.
@@ -90,6 +96,10 @@ struct Link {
     wire: actix_ws::Session,
     messages: AggregatedMessageStream,
     outlet: Outlet,
+    /// Bytes of frames since the last sign that the client reads.
+    under_way: usize,
+    /// The ping whose pong is that sign.
+    probe: Option<[u8; 16]>,
 }
 
 /// What ends a socket.
@@ -136,7 +146,7 @@ impl Link {
                     Some(Err(ProtocolError::Overflow)) => Err(End::Closing(Closing::TooLong)),
                     Some(Err(_)) | None => Err(End::Gone),
                 },
-                frame = self.outlet.next() => match frame {
+                frame = self.outlet.next(), if self.probe.is_none() => match frame {
                     Some(frame) => self.tell(frame).await,
                     None => Err(End::Gone),
                 },
@@ -162,7 +172,13 @@ impl Link {
             }
             AggregatedMessage::Ping(bytes) => self.wire.pong(&bytes).await.map_err(|_| End::Gone),
             AggregatedMessage::Close(_) => Err(End::Left),
-            AggregatedMessage::Pong(_) | AggregatedMessage::Binary(_) => Ok(()),
+            AggregatedMessage::Pong(bytes) => {
+                if self.probe.is_some_and(|probe| bytes[..] == probe) {
+                    (self.under_way, self.probe) = (0, None);
+                }
+                Ok(())
+            }
+            AggregatedMessage::Binary(_) => Ok(()),
         }
     }
 
@@ -172,7 +188,16 @@ impl Link {
             return Err(End::Closing(Closing::CredentialsExpired));
         }
         match frame {
-            Frame::Text(text) => self.wire.text(&*text).await.map_err(|_| End::Gone),
+            Frame::Text(text) => {
+                self.wire.text(&*text).await.map_err(|_| End::Gone)?;
+                self.under_way += text.len();
+                if self.under_way < WINDOW {
+                    return Ok(());
+                }
+                let probe: [u8; 16] = rand::rng().random();
+                self.probe = Some(probe);
+                self.wire.ping(&probe).await.map_err(|_| End::Gone)
+            }
             Frame::Close(closing) => Err(End::Closing(closing)),
         }
     }
