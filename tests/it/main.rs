@@ -7,9 +7,12 @@
     reason = "a test that cannot set its stage fails by panicking"
 )]
 
+mod backup;
+mod binary;
 mod certificate;
 mod database;
 mod event;
+mod format;
 mod harness;
 mod identity;
 mod load;
@@ -18,4 +21,6 @@ mod network;
 mod node;
 mod refusal;
 mod resource;
+mod slow;
+mod socket;
 mod wire;

@@ -19,6 +19,7 @@ pub mod client;
 mod disk;
 mod postgres;
 pub mod process;
+pub mod raw;
 pub mod sample;
 mod server;
 pub mod socket;

@@ -64,6 +64,15 @@ impl Listener {
             .is_err()
     }
 
+    /// Reads on until the socket ends, however it does; the number of frames.
+    pub async fn drain(&mut self) -> usize {
+        let mut frames = 0;
+        while let Ok(Ok(Event::Text(_))) = timeout(PATIENCE, self.0.next()).await {
+            frames += 1;
+        }
+        frames
+    }
+
     pub async fn close(self) {
         self.0.close().await;
     }
