@@ -57,14 +57,15 @@ impl History {
     #[must_use]
     pub fn bounds(&self) -> (Vec<Bound>, Vec<String>) {
         let (mut bounds, mut problems) = (Vec::new(), Vec::new());
+        // A form decoder makes a blank of `+`.
         for value in &self.since {
-            match since(value) {
+            match since(&value.replace(' ', "+")) {
                 Ok(bound) => bounds.push(bound),
                 Err(message) => problems.push(problem("_since", message, value)),
             }
         }
         for value in &self.at {
-            match at(value) {
+            match at(&value.replace(' ', "+")) {
                 Some(more) => bounds.extend(more),
                 None => problems.push(problem("_at", "Not a date", value)),
             }
@@ -79,22 +80,35 @@ fn problem(name: &str, message: &str, value: &str) -> String {
 
 /// An instant, with no prefix but `eq`.
 fn since(value: &str) -> Result<Bound, &'static str> {
-    let text = value.strip_prefix("eq").unwrap_or(value);
+    let (prefix, text) = prefixed(value);
+    if prefix != "eq" {
+        return Err("Not instant");
+    }
     let date = DateTime::parse(text).filter(|date| date.precision >= Precision::Minute);
     date.and_then(|date| date.start(&TimeZone::system()))
         .map(Bound::From)
         .ok_or("Not instant")
 }
 
+/// Prefix, in either case, and date.
+fn prefixed(value: &str) -> (&'static str, &str) {
+    let prefixes = ["eq", "ne", "gt", "lt", "ge", "le"];
+    let is_head = |prefix: &&str| {
+        value
+            .get(..2)
+            .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+    };
+    match prefixes.into_iter().find(is_head) {
+        Some(prefix) => (prefix, &value[2..]),
+        None => ("eq", value),
+    }
+}
+
 /// Any date with a prefix, compared with the time of the version.
 fn at(value: &str) -> Option<Vec<Bound>> {
-    let prefixes = ["eq", "ne", "gt", "lt", "ge", "le"];
-    let prefix = prefixes
-        .into_iter()
-        .find(|prefix| value.starts_with(prefix));
-    let text = prefix.map_or(value, |prefix| &value[prefix.len()..]);
+    let (prefix, text) = prefixed(value);
     let range = DateTime::parse(text)?.range(&TimeZone::system())?;
-    Some(match prefix.unwrap_or("eq") {
+    Some(match prefix {
         "ne" => vec![Bound::Outside(range.start, range.end)],
         "gt" => vec![Bound::From(range.end)],
         "lt" => vec![Bound::Before(range.start)],

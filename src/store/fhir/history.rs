@@ -75,28 +75,88 @@ struct Row {
     content_size: Option<i64>,
 }
 
-/// Everything that ever was a version.
-const VERSIONS: &str = "SELECT id, type AS kind, version, last_updated AS at, false AS deletion, \
-        document, access, context, content, content_size FROM version \
-    UNION ALL SELECT id, type, version, last_updated, false, \
-        document, access, context, content, content_size FROM resource";
+/// What versions are read from: table, number, time, whether it is a deletion, which rows.
+struct Part {
+    table: &'static str,
+    version: &'static str,
+    at: &'static str,
+    deletion: bool,
+    only: &'static str,
+}
+
+const SUPERSEDED: Part = Part {
+    table: "version",
+    version: "u.version",
+    at: "u.last_updated",
+    deletion: false,
+    only: "",
+};
+const CURRENT: Part = Part {
+    table: "resource",
+    ..SUPERSEDED
+};
 /// A deletion is seen by whoever could see what it deleted.
-const DELETIONS: &str = " UNION ALL SELECT id, type, version + 1, deleted, true, \
-        document, access, context, content, content_size FROM resource WHERE deleted IS NOT NULL";
+const DELETED: Part = Part {
+    table: "resource",
+    version: "u.version + 1",
+    at: "u.deleted",
+    deletion: true,
+    only: "u.deleted IS NOT NULL AND ",
+};
+
+impl Part {
+    fn filter(&self, condition: &Condition) -> String {
+        format!("{}{}", self.only, condition.sql.replace(TIME, self.at))
+    }
+
+    fn count(&self, condition: &Condition) -> String {
+        let Self { table, .. } = self;
+        format!(
+            "(SELECT count(*) FROM {table} u WHERE {})",
+            self.filter(condition)
+        )
+    }
+
+    /// The first versions, as many as the page and those before it.
+    fn first(&self, condition: &Condition, count: i64) -> String {
+        let Self {
+            table,
+            version,
+            at,
+            deletion,
+            ..
+        } = self;
+        format!(
+            "(SELECT u.id, u.type AS kind, {version} AS version, {at} AS at, {deletion} AS deletion, \
+             u.document, u.content, u.content_size FROM {table} u WHERE {} \
+             ORDER BY {at}, u.id, {version} LIMIT {count})",
+            self.filter(condition)
+        )
+    }
+}
 
 /// The exact number of versions, and those of the page.
 pub async fn run(conn: &mut AsyncPgConnection, query: &Query) -> Result<(i64, Vec<Line>), Error> {
     let condition = Condition::of(query);
     // Readers of the history of a type or of everything expect a resource in each entry.
-    let deletions = if query.id.is_some() { DELETIONS } else { "" };
+    let deletions = query.id.is_some().then_some(DELETED);
+    let parts: Vec<Part> = [SUPERSEDED, CURRENT].into_iter().chain(deletions).collect();
+    let joined = |texts: Vec<String>, between: &str| texts.join(between);
+    let counts = joined(
+        parts.iter().map(|part| part.count(&condition)).collect(),
+        " + ",
+    );
+    let before = query.limit.saturating_add(query.offset);
+    let firsts = parts
+        .iter()
+        .map(|part| part.first(&condition, before))
+        .collect();
     let sql = format!(
-        "WITH h AS (SELECT * FROM ({VERSIONS}{deletions}) u WHERE {}), \
-         page AS (SELECT * FROM h ORDER BY at, id, version LIMIT {} OFFSET {}) \
-         SELECT c.total, p.id, p.kind, p.version, p.at, p.deletion, p.document, p.content, \
-                p.content_size \
-         FROM (SELECT count(*) AS total FROM h) c LEFT JOIN page p ON true \
-         ORDER BY p.at, p.id, p.version",
-        condition.sql, query.limit, query.offset
+        "SELECT c.total, p.* FROM (SELECT {counts} AS total) c LEFT JOIN LATERAL (\
+         SELECT * FROM ({}) u ORDER BY at, id, version LIMIT {} OFFSET {}) p ON true",
+        joined(firsts, " UNION ALL "),
+        query.limit,
+        query.offset
     );
     let mut statement = diesel::sql_query(sql).into_boxed::<Pg>();
     for bind in condition.binds {
@@ -134,6 +194,9 @@ enum Bind {
     Time(PgTimestamp),
 }
 
+/// Stands in a condition for the time of a version.
+const TIME: &str = "@time";
+
 #[derive(Default)]
 struct Condition {
     sql: String,
@@ -163,8 +226,12 @@ impl Condition {
     fn visible(&mut self, visible: &[Visible]) {
         let mut parts = vec!["false".to_owned()];
         for one in visible {
-            let kinds = one.kinds.iter().map(|kind| kind.code()).collect();
-            let kinds = self.bind(Bind::Kinds(kinds));
+            let kinds: Vec<i16> = one.kinds.iter().map(|kind| kind.code()).collect();
+            // An index is in the order of time for one type.
+            let kinds = match kinds.as_slice() {
+                [only] => only.to_string(),
+                _ => format!("ANY({})", self.bind(Bind::Kinds(kinds))),
+            };
             let keys = self.bind(Bind::Keys(one.keys.clone()));
             let context = if one.context {
                 format!(
@@ -175,7 +242,7 @@ impl Condition {
                 String::new()
             };
             parts.push(format!(
-                "(u.kind = ANY({kinds}) AND (u.access && {keys}{context}))"
+                "(u.type = {kinds} AND (u.access && {keys}{context}))"
             ));
         }
         self.sql = format!("({})", parts.join(" OR "));
@@ -183,12 +250,12 @@ impl Condition {
 
     fn bound(&mut self, bound: Bound) {
         let part = match bound {
-            Bound::From(at) => format!(" AND u.at >= {}", self.bind(Bind::Time(to_sql(at)))),
-            Bound::Before(at) => format!(" AND u.at < {}", self.bind(Bind::Time(to_sql(at)))),
+            Bound::From(at) => format!(" AND {TIME} >= {}", self.bind(Bind::Time(to_sql(at)))),
+            Bound::Before(at) => format!(" AND {TIME} < {}", self.bind(Bind::Time(to_sql(at)))),
             Bound::Outside(from, to) => {
                 let from = self.bind(Bind::Time(to_sql(from)));
                 let to = self.bind(Bind::Time(to_sql(to)));
-                format!(" AND (u.at < {from} OR u.at >= {to})")
+                format!(" AND ({TIME} < {from} OR {TIME} >= {to})")
             }
         };
         self.sql.push_str(&part);
