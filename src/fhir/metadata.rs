@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::fhir::fault::Fault;
 use crate::fhir::profile::{default_profile, secondary_profiles};
 use crate::fhir::search::registry::{self, Parameter};
+use crate::fhir::search::{Include, includes, reverse_includes};
 use crate::fhir::service::{Profiles, Service};
 use crate::r4::datetime::format_instant;
 use crate::r4::{Resource, ResourceType};
@@ -126,10 +127,18 @@ fn resource(kind: ResourceType, profiles: &Profiles) -> Value {
         "referencePolicy": ["literal", "logical"],
         "searchParam": parameters(kind),
     });
-    if supported.is_empty()
-        && let Value::Object(members) = &mut described
-    {
-        members.shift_remove("supportedProfile");
+    if let Value::Object(members) = &mut described {
+        if supported.is_empty() {
+            members.shift_remove("supportedProfile");
+        }
+        let known = [
+            ("searchInclude", includes(kind)),
+            ("searchRevInclude", reverse_includes(kind)),
+        ];
+        for (name, known) in known.into_iter().filter(|(_, known)| !known.is_empty()) {
+            let texts: Vec<String> = known.iter().map(Include::text).collect();
+            members.insert(name.to_owned(), json!(texts));
+        }
     }
     described
 }
@@ -141,6 +150,22 @@ fn parameters(kind: ResourceType) -> Vec<Value> {
             name,
             json!({ "name": name, "type": code, "documentation": words }),
         );
+    }
+    let includes = [
+        (
+            "_include",
+            !includes(kind).is_empty(),
+            "Adds what matches refer to",
+        ),
+        (
+            "_revinclude",
+            !reverse_includes(kind).is_empty(),
+            "Adds what refers to matches",
+        ),
+    ];
+    for (name, _, words) in includes.into_iter().filter(|(_, known, _)| *known) {
+        let described = json!({ "name": name, "type": "special", "documentation": words });
+        found.insert(name, described);
     }
     for parameter in registry::GLOBAL.iter().chain(registry::parameters(kind)) {
         found.insert(parameter.name, parameter_of(kind, parameter));
