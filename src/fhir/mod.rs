@@ -13,6 +13,7 @@ pub mod initial;
 pub mod metadata;
 pub mod profile;
 pub mod reference;
+mod reindex;
 pub mod rest;
 pub mod results;
 pub mod search;

@@ -8,7 +8,7 @@ use crate::auth::Roles;
 use crate::fhir::service::Service;
 use crate::fhir::settings::Settings;
 use crate::fhir::subscribe::{Feed, Mailbox};
-use crate::fhir::{initial, rest};
+use crate::fhir::{initial, reindex, rest};
 use crate::kernel::{Clock, Shutdown};
 use crate::net::http::Client;
 use crate::net::{pem, tls};
@@ -51,6 +51,7 @@ pub async fn start(
     clock: Clock,
     shutdown: &Shutdown,
 ) -> Result<Running, Error> {
+    reindex::run(&store).await?;
     let service = Arc::new(Service::open(settings, roles, store, remote, clock).await?);
     let thumbprint = match &service.settings().client_certificate {
         Some(path) => thumbprint(path)?,

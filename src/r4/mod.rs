@@ -26,7 +26,7 @@ pub use failure::ParseError;
 pub use identifier::{Coding, Identifier};
 pub use node::Node;
 pub use outcome::Outcome;
-pub use resource::{Resource, ResourceType};
+pub use resource::{Resource, ResourceType, logical_id};
 
 #[cfg(test)]
 mod tests;

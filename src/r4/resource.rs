@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 /// Declares the resource types a mailbox stores, with the number each has in the database.
 macro_rules! resource_types {
@@ -74,6 +75,14 @@ impl fmt::Display for ResourceType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// The id that this server gives: a UUID with hyphens, in either case. `uuid` takes other spellings,
+/// by which nothing is stored.
+#[must_use]
+pub fn logical_id(text: &str) -> Option<Uuid> {
+    let parsed = (text.len() == 36).then(|| Uuid::parse_str(text).ok());
+    parsed.flatten()
 }
 
 /// One FHIR resource: its JSON object, member order and decimals kept as they came.

@@ -32,8 +32,9 @@ impl Connector {
             .application_name(format!("dsf-{}", schema.name()))
             .connect_timeout(settings.connect_timeout)
             .keepalives_idle(std::time::Duration::from_secs(30))
+            // What is asked for often is in memory, and disks seek no more.
             .options(format!(
-                "-c statement_timeout={} -c search_path={},public",
+                "-c statement_timeout={} -c search_path={},public -c random_page_cost=1.1",
                 settings.statement_timeout.as_millis(),
                 schema.name()
             ));

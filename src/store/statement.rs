@@ -13,10 +13,16 @@ use diesel::sql_types::{HasSqlType, Untyped};
 
 /// A text with its parameters.
 #[must_use = "a statement does nothing until it is run"]
-pub(super) struct Statement<'a>(BoxedSqlQuery<'a, Pg, SqlQuery>);
+pub(in crate::store) struct Statement<'a>(BoxedSqlQuery<'a, Pg, SqlQuery>);
 
 pub(super) fn statement<'a>(text: impl Into<String>) -> Statement<'a> {
     Statement(diesel::sql_query(text).into_boxed())
+}
+
+impl<'a> From<BoxedSqlQuery<'a, Pg, SqlQuery>> for Statement<'a> {
+    fn from(query: BoxedSqlQuery<'a, Pg, SqlQuery>) -> Self {
+        Self(query)
+    }
 }
 
 impl<'a> Statement<'a> {

@@ -32,6 +32,11 @@ impl Candidate {
         }
     }
 
+    /// The terms that it is found by.
+    pub fn tokens(&self) -> impl Iterator<Item = &String> {
+        self.terms.tokens.iter()
+    }
+
     /// The resources whose tokens must be known before `condition` can be tried.
     #[must_use]
     pub fn wanted(&self, condition: &Condition) -> Vec<Uuid> {
@@ -59,6 +64,14 @@ impl Candidate {
             Condition::Token(tokens) => tokens
                 .iter()
                 .any(|token| self.terms.tokens.binary_search(token).is_ok()),
+            Condition::Words(tokens) => tokens
+                .iter()
+                .all(|token| self.terms.tokens.binary_search(token).is_ok()),
+            Condition::Prefix(parameter, text) => self
+                .values(parameter)
+                .next()
+                .and_then(Value::as_str)
+                .is_some_and(|value| value.starts_with(text)),
             Condition::Value(parameter, test) => self
                 .values(parameter)
                 .filter_map(Value::as_str)

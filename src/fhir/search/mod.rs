@@ -7,10 +7,15 @@
 mod criteria;
 mod date;
 mod fault;
+mod gram;
 mod include;
 mod link;
 mod matching;
 mod parameter;
+#[cfg(test)]
+mod plans;
+#[cfg(test)]
+mod property;
 mod query;
 pub mod registry;
 mod run;
@@ -26,6 +31,6 @@ pub use include::{Include, includes, reverse_includes};
 pub use matching::Candidate;
 pub use query::{Handling, Query, conditions, parse};
 pub use run::{Page, run};
-pub use terms::terms;
+pub use terms::{RULES, terms};
 
 pub use crate::store::fhir::search::{Condition, Hit, IndexTerms, Totals, Visible};

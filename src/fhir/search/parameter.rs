@@ -1,12 +1,11 @@
 //! One parameter with its value as a condition.
 
-use uuid::Uuid;
-
-use crate::r4::ResourceType;
+use crate::r4::{ResourceType, logical_id};
 use crate::store::fhir::search::{Condition, Field, Target, Test};
 
 use super::date::Comparison;
 use super::fault::Fault;
+use super::gram;
 use super::registry::{self, Codes, Kind, Parameter, Piped};
 use super::term::{folded, whole};
 use super::token::Token;
@@ -121,7 +120,7 @@ impl Subject<'_> {
     }
 
     fn id(&self) -> Result<Condition, Fault> {
-        let Some(id) = hyphenated(self.value) else {
+        let Some(id) = logical_id(self.value) else {
             let text = format!(
                 "IllegalArgumentException - Invalid UUID string: {}",
                 self.value
@@ -165,6 +164,12 @@ impl Subject<'_> {
             let text = format!("FHIRException - Unknown {} code '{code}'", codes.name);
             return Err(self.unparsable(text));
         }
+        if self.is_negated() {
+            // Every other code: of codes there are few, and resources with a common one many.
+            let others = codes.codes.iter().filter(|other| **other != code);
+            let others = others.map(|other| self.whole(other)).collect();
+            return Ok(Some(Condition::Token(others)));
+        }
         Ok(Some(self.equal(code)))
     }
 
@@ -178,14 +183,18 @@ impl Subject<'_> {
     fn string(&self) -> Condition {
         match self.modifier {
             Some("exact") => self.has(self.whole(self.value)),
-            Some(_) => self.passes(Test::Contains(folded(self.value))),
-            None => self.passes(Test::StartsWith(folded(self.value))),
+            Some(_) => gram::containing(self.kind, self.parameter.name, &folded(self.value)),
+            None => gram::beginning(self.kind, self.parameter.name, &folded(self.value)),
         }
     }
 
     fn uri(&self, url: &str) -> Condition {
         match self.modifier {
-            Some(_) => self.passes(Test::StartsWith(url.to_owned())),
+            // A resource may claim several profiles.
+            Some(_) if self.parameter.kind == Kind::Profile => {
+                self.passes(Test::StartsWith(url.to_owned()))
+            }
+            Some(_) => Condition::Prefix(self.parameter.name, url.to_owned()),
             None => self.has(self.whole(url)),
         }
     }
@@ -259,16 +268,9 @@ impl Subject<'_> {
             return Err(self.refused());
         }
         Ok(if by_prefix {
-            self.passes(Test::StartsWith(self.value.to_owned()))
+            Condition::Prefix(self.parameter.name, self.value.to_owned())
         } else {
             self.has(self.whole(self.value))
         })
     }
-}
-
-/// Ids are UUIDs with hyphens; `uuid` would take other spellings too.
-fn hyphenated(text: &str) -> Option<Uuid> {
-    (text.len() == 36)
-        .then(|| Uuid::parse_str(text).ok())
-        .flatten()
 }

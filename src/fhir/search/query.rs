@@ -11,6 +11,9 @@ use super::registry::{self, Kind};
 /// More entries than these are never answered at once (§12, 53).
 const MOST: i32 = 5000;
 
+/// Parameters of one search; a person writes a handful.
+const MOST_PARAMETERS: usize = 100;
+
 /// Parameters that say how to answer, not what to find; each may be given once.
 const SINGLE: &[&str] = &["_sort", "_page", "_count", "_format", "_pretty", "_summary"];
 const REPEATED: &[&str] = &["_include", "_revinclude"];
@@ -52,6 +55,7 @@ pub fn parse(
     page_count: i32,
     handling: Handling,
 ) -> Result<Query, Faults> {
+    limited(pairs)?;
     let mut reader = Reader {
         kind,
         pairs,
@@ -89,6 +93,7 @@ pub fn parse(
 /// # Errors
 /// All that was not understood.
 pub fn conditions(kind: ResourceType, pairs: &[(String, String)]) -> Result<Condition, Faults> {
+    limited(pairs)?;
     let mut reader = Reader {
         kind,
         pairs,
@@ -102,6 +107,16 @@ pub fn conditions(kind: ResourceType, pairs: &[(String, String)]) -> Result<Cond
     } else {
         Err(Faults(reader.faults))
     }
+}
+
+/// Too many are an error under any handling.
+fn limited(pairs: &[(String, String)]) -> Result<(), Faults> {
+    let count = pairs.len();
+    if count <= MOST_PARAMETERS {
+        return Ok(());
+    }
+    let text = format!("{count} query parameters, at most {MOST_PARAMETERS} are allowed");
+    Err(Faults(vec![Fault::repeated("*", text)]))
 }
 
 struct Reader<'a> {

@@ -7,15 +7,18 @@ use uuid::Uuid;
 use crate::r4::{Resource, ResourceType};
 use crate::store::AsyncPgConnection;
 use crate::store::Error;
-use crate::store::fhir::search::{self, Hit, Selection, Totals, Visible};
+use crate::store::fhir::search::{self, Condition, Hit, Memory, Selection, Totals, Visible};
 
 use super::include::{Include, Reference};
+use super::matching::Candidate;
 use super::query::Query;
 use super::term::whole;
 
 /// The answer to a search.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
+    /// Of the directory, just before the search.
+    pub generation: i64,
     /// All matches that the caller may see.
     pub total: i64,
     pub matches: Vec<Hit>,
@@ -23,25 +26,20 @@ pub struct Page {
 }
 
 /// Runs `query` for a caller who sees `matches` of the searched type, and of the types of includes
-/// what `readable` says.
+/// what `readable` says. Without remembered totals, as in a transaction that has written, matches
+/// are counted.
 pub async fn run(
     conn: &mut AsyncPgConnection,
     query: &Query,
-    totals: &Totals,
+    totals: Option<&Totals>,
     matches: &Visible,
     readable: impl Fn(ResourceType) -> Visible,
 ) -> Result<Page, Error> {
-    let nothing = query.count < 1 || query.page < 1 || query.only_total;
-    let selection = Selection {
-        kind: query.kind,
-        condition: query.condition.clone(),
-        visible: matches.clone(),
-        order: query.order.clone(),
-        limit: if nothing { 0 } else { i64::from(query.count) },
-        offset: i64::from(query.page.max(1) - 1) * i64::from(query.count),
-    };
-    let found = search::run(conn, &selection, totals).await?;
+    let selection = query.selection(matches);
+    let memory = totals.map(|totals| Memory { totals, met: &met });
+    let found = search::run(conn, &selection, memory).await?;
     let mut page = Page {
+        generation: found.generation,
         total: found.total,
         matches: found.hits,
         includes: Vec::new(),
@@ -50,6 +48,29 @@ pub async fn run(
         page.includes = included(conn, query, &page.matches, readable).await?;
     }
     Ok(page)
+}
+
+impl Query {
+    /// What is asked of the store for a caller who sees `matches`.
+    pub(super) fn selection(&self, matches: &Visible) -> Selection {
+        let nothing = self.count < 1 || self.page < 1 || self.only_total;
+        Selection {
+            kind: self.kind,
+            condition: self.condition.clone(),
+            visible: matches.clone(),
+            order: self.order.clone(),
+            limit: if nothing { 0 } else { i64::from(self.count) },
+            offset: i64::from(self.page.max(1) - 1) * i64::from(self.count),
+        }
+    }
+}
+
+/// Whether a document met a condition.
+fn met(condition: &Condition, document: &str) -> bool {
+    let resource = serde_json::from_str(document)
+        .ok()
+        .and_then(Resource::from_value);
+    resource.is_some_and(|resource| Candidate::new(&resource).meets(condition))
 }
 
 async fn included(

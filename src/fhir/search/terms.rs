@@ -6,8 +6,13 @@ use crate::r4::{Resource, ResourceType};
 use crate::store::fhir::search::IndexTerms;
 
 use super::date::Span;
+use super::gram::grams;
 use super::registry::{self, Kind, Parameter};
 use super::term::{folded, term, whole};
+
+/// Counts the changes of what [`terms()`] answers for a resource. What is stored is brought up to date
+/// at the next start.
+pub const RULES: i32 = 2;
 
 /// The terms of a resource as it is stored: with id, meta and resolved literal references.
 /// A type that is not stored has none.
@@ -190,7 +195,10 @@ impl Entry<'_> {
         if path > 0 && self.values.is_empty() {
             self.values.push(Value::Null);
         }
-        self.value(&folded(text));
+        let folded = folded(text);
+        self.tokens
+            .extend(grams(self.kind, self.parameter.name, &folded));
+        self.value(&folded);
     }
 
     /// A party of several types is also found by the identifier that stands in the reference.

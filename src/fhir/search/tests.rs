@@ -100,7 +100,12 @@ impl World {
         let query = parse(kind, &pairs(query), 20, Handling::Strict).expect("a good query");
         let visible = Visible::Keys(access.iter().map(ToString::to_string).collect());
         self.store
-            .read(async |conn| run(conn, &query, &self.totals, &visible, |_| visible.clone()).await)
+            .read(async |conn| {
+                run(conn, &query, Some(&self.totals), &visible, |_| {
+                    visible.clone()
+                })
+                .await
+            })
             .await
             .expect("an answer")
     }

@@ -11,7 +11,7 @@ use crate::fhir::fault::Fault;
 use crate::fhir::search::{self, Handling, Hit, Query, Visible};
 use crate::r4::ResourceType;
 use crate::r4::datetime::parse_instant;
-use crate::store::fhir::{Content, directory};
+use crate::store::fhir::Content;
 
 /// The answer to a search.
 #[derive(Debug)]
@@ -60,10 +60,6 @@ impl Ground<'_> {
         let page_count = i32::try_from(page_count).unwrap_or(i32::MAX);
         let query = search::parse(kind, pairs, page_count, handling)
             .map_err(|faults| Fault::bad_request(faults.to_string()))?;
-        if directory::generation(self.conn()?).await? != self.directory.generation() && !self.wrote
-        {
-            return Err(Stop::Stale);
-        }
         let matches = visible(self.filter(Operation::Search, kind).await?);
         let includes = pairs.iter().any(|(name, _)| name.contains("include"));
         let mut readable = HashMap::new();
@@ -71,8 +67,11 @@ impl Ground<'_> {
             readable.insert(*kind, visible(self.filter(Operation::Read, *kind).await?));
         }
         let may_see = |kind| readable.get(&kind).cloned().unwrap_or(Visible::Nothing);
-        let totals = self.service.totals();
+        let totals = Some(self.service.totals()).filter(|_| !self.wrote);
         let page = search::run(self.conn()?, &query, totals, &matches, may_see).await?;
+        if page.generation != self.directory.generation() && !self.wrote {
+            return Err(Stop::Stale);
+        }
         Ok(Found {
             query,
             total: page.total,

@@ -14,6 +14,7 @@ pub mod initial;
 pub mod inserts;
 pub mod profile;
 pub mod reads;
+pub mod reindex;
 pub mod resource;
 pub mod search;
 pub mod sweep;

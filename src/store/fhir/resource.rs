@@ -110,9 +110,10 @@ WITH input AS (
     SELECT * FROM judged WHERE key IS NULL OR id IN (SELECT resource FROM once)
 ), stored AS (
     INSERT INTO resource (id, type, version, last_updated, document, access, context, keys,
-            content, content_size, tokens, terms)
+            content, content_size, tokens, terms, audience)
         SELECT id, type, 1, at, document, access::text[], context, keys::text[],
-            content, content_size, tokens::text[], terms FROM fresh
+            content, content_size, tokens::text[], terms, audience_of(type, access::text[])
+        FROM fresh
         RETURNING id
 ), told AS (
     INSERT INTO event (resource, type, version, kind, at) SELECT id, type, 1, 1, at FROM fresh

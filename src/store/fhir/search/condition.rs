@@ -22,6 +22,10 @@ pub enum Condition {
     Any(Vec<Condition>),
     /// Has at least one of these tokens.
     Token(Vec<String>),
+    /// Has all of these tokens.
+    Words(Vec<String>),
+    /// The first value of the parameter begins with this; for parameters that have one value.
+    Prefix(&'static str, String),
     /// At least one value of the parameter passes the test.
     Value(&'static str, Test),
     Moment(Moment),
@@ -32,6 +36,68 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// Met by every resource.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::All(parts) => parts.iter().all(Self::is_empty),
+            _ => false,
+        }
+    }
+
+    /// The same with what must all be there in one place: an index finds it in one go.
+    pub(super) fn merged(self) -> Self {
+        let parts = match self {
+            Self::All(parts) => parts,
+            Self::Any(parts) => return Self::any(parts),
+            other => return other,
+        };
+        let (mut words, mut others) = (Vec::new(), Vec::new());
+        for part in parts {
+            match part.merged() {
+                Self::Token(mut tokens) if tokens.len() == 1 => words.append(&mut tokens),
+                Self::Words(mut tokens) => words.append(&mut tokens),
+                Self::All(parts) => others.extend(parts),
+                other => others.push(other),
+            }
+        }
+        if !words.is_empty() {
+            others.insert(0, Self::Words(words));
+        }
+        Self::All(others)
+    }
+
+    /// Of several tokens one is enough, which an index finds in one go, too.
+    fn any(parts: Vec<Self>) -> Self {
+        let mut tokens = Vec::new();
+        for part in &parts {
+            match part {
+                Self::Token(more) => tokens.extend_from_slice(more),
+                _ => return Self::Any(parts),
+            }
+        }
+        Self::Token(tokens)
+    }
+
+    /// Whether it asks for ranges, which have indexes of single types.
+    pub(super) fn has_ranges(&self) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::has_ranges),
+            Self::Prefix(..) => true,
+            Self::Moment(moment) => matches!(moment.field, Field::Date(_)),
+            _ => false,
+        }
+    }
+
+    /// Tokens that every match has.
+    pub fn terms(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        match self {
+            Self::All(parts) => Box::new(parts.iter().flat_map(Self::terms)),
+            Self::Words(tokens) => Box::new(tokens.iter().map(String::as_str)),
+            Self::Token(tokens) if tokens.len() == 1 => Box::new(tokens.iter().map(String::as_str)),
+            _ => Box::new(std::iter::empty()),
+        }
+    }
+
     /// The targets that must be looked up before the condition is SQL.
     pub(super) fn targets(&self) -> Vec<&Target> {
         match self {
@@ -110,6 +176,13 @@ pub enum SortKey {
     Value(&'static str),
 }
 
+impl SortKey {
+    /// Whether every resource has it, whatever its type.
+    pub(super) fn is_common(self) -> bool {
+        matches!(self, Self::Id | Self::LastUpdated)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
     pub key: SortKey,
@@ -126,6 +199,16 @@ pub enum Visible {
     Keys(Vec<String>),
     /// As `Keys`, and rows whose security context is a current row that `Keys` would show.
     KeysOrContext(Vec<String>),
+}
+
+impl Visible {
+    /// The keys that the caller presents.
+    pub(super) fn keys(&self) -> &[String] {
+        match self {
+            Self::Keys(keys) | Self::KeysOrContext(keys) => keys,
+            Self::Everything | Self::Nothing => &[],
+        }
+    }
 }
 
 /// One page of one search.

@@ -3,7 +3,9 @@
 //! Nothing of a client's text becomes SQL: `sql` writes fixed fragments and bind parameters.
 //! `spec/fhir-api.md` §5; what parameters mean is `fhir::search`'s business.
 
+mod audience;
 mod condition;
+mod page;
 mod run;
 mod sql;
 #[cfg(test)]
@@ -14,5 +16,5 @@ pub use condition::{
     Compare, Condition, Edge, Field, IndexTerms, Moment, Order, Selection, SortKey, Target, Test,
     Visible,
 };
-pub use run::{Found, Hit, all, by_references, by_tokens, find_ids, run, tokens_of};
+pub use run::{Found, Hit, Memory, all, by_references, by_tokens, find_ids, run, tokens_of};
 pub use totals::Totals;

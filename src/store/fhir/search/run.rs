@@ -5,11 +5,14 @@ use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Uuid as SqlUuid
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::audience::audiences;
 use super::condition::{Condition, Selection, Visible};
+use super::page::{Page, paged};
 use super::sql::{Bind, Statement};
-use super::totals::Totals;
+use super::totals::{Total, Totals};
 use crate::r4::ResourceType;
 use crate::store::Error;
+use crate::store::statement::Statement as Prepared;
 
 /// The most resources that one include adds to a page.
 const INCLUDES: i64 = 1000;
@@ -28,18 +31,28 @@ pub struct Hit {
 /// The exact number of matches and those of the page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
+    /// Of the directory, just before.
+    pub generation: i64,
     pub total: i64,
     pub hits: Vec<Hit>,
 }
 
-const COLUMNS: &str = "r.type, r.id, r.version, r.document, r.content, r.content_size";
+/// Remembered totals, and what tells whether a document met a condition, in memory.
+pub struct Memory<'a> {
+    pub totals: &'a Totals,
+    pub met: &'a (dyn Fn(&Condition, &str) -> bool + Sync),
+}
+
+pub(super) const COLUMNS: &str = "r.type, r.id, r.version, r.document, r.content, r.content_size";
 
 #[derive(QueryableByName)]
 struct Line {
-    #[diesel(sql_type = BigInt)]
-    total: i64,
+    #[diesel(sql_type = Text)]
+    snapshot: String,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    total: Option<i64>,
     #[diesel(sql_type = Nullable<Text>)]
-    stamp: Option<String>,
+    changes: Option<String>,
     #[diesel(embed)]
     row: Row,
 }
@@ -72,32 +85,81 @@ fn hit(row: Row) -> Option<Hit> {
     })
 }
 
-/// Total and page of one search.
+/// Total and page of one search. Without a memory, as in a transaction that has written, the total
+/// is counted.
 pub async fn run(
     conn: &mut AsyncPgConnection,
     selection: &Selection,
-    totals: &Totals,
+    memory: Option<Memory<'_>>,
 ) -> Result<Found, Error> {
-    let mut filter = Statement::default();
-    let condition = settled(conn, &selection.condition).await?;
-    filter
-        .kind("r", selection.kind)
-        .push(" AND ")
-        .condition(&condition);
-    filter.push(" AND ").visible(&selection.visible);
-    let key = (filter.sql.clone(), filter.binds.clone());
-    let known = totals.known(&key);
-    let statement = paged(selection, filter, known);
-    let lines: Vec<Line> = statement.into_query().load(conn).await?;
-    // `first` would be a method of diesel.
-    let first = lines.split_first().map(|(first, _)| first);
-    let total = first.map_or(0, |line| line.total);
-    if let Some(stamp) = first.and_then(|line| line.stamp.clone()) {
-        totals.learn(key, stamp, total);
+    let audiences = audiences(conn, selection.kind, &selection.visible).await?;
+    let mut found = Found {
+        generation: audiences.generation,
+        ..Found::default()
+    };
+    let context = matches!(selection.visible, Visible::KeysOrContext(_));
+    if audiences.seen.is_empty() && !context {
+        return Ok(found);
     }
-    let hits = lines.into_iter().filter_map(|line| hit(line.row)).collect();
-    Ok(Found { total, hits })
+    let condition = settled(conn, &selection.condition).await?;
+    let page = Page::new(selection, &condition, &audiences);
+    // What is seen through a security context changes without an event of its own.
+    let memory = memory.filter(|_| !context);
+    let mut known = memory
+        .as_ref()
+        .and_then(|memory| memory.totals.known(&page.key()));
+    loop {
+        let query = paged(&page, known.as_ref()).into_query();
+        let mut lines: Vec<Line> = if page.is_usual() {
+            Prepared::from(query).load(conn).await?
+        } else {
+            query.load(conn).await?
+        };
+        let Some(first) = lines.first_mut() else {
+            return Ok(found);
+        };
+        let snapshot = std::mem::take(&mut first.snapshot);
+        let forward = |known: &Total| {
+            let changes = first.changes.as_deref()?;
+            let met = |document: &str| {
+                memory
+                    .as_ref()
+                    .is_some_and(|m| (m.met)(&condition, document))
+            };
+            let more = carried(changes, selection.visible.keys(), met)?;
+            Some(known.count + more)
+        };
+        let Some(count) = first.total.or_else(|| known.as_ref().and_then(forward)) else {
+            // It cannot be told what a change changed.
+            known = None;
+            continue;
+        };
+        if let Some(memory) = &memory {
+            memory.totals.learn(page.key(), Total { snapshot, count });
+        }
+        found.total = count;
+        found.hits = lines.into_iter().filter_map(|line| hit(line.row)).collect();
+        return Ok(found);
+    }
 }
+
+/// By how much a total differs from what it was before the changes; `None` if that cannot be told.
+fn carried(changes: &str, keys: &[String], met: impl Fn(&str) -> bool) -> Option<i64> {
+    let changes: Vec<Change> = serde_json::from_str(changes).ok()?;
+    let mut more = 0;
+    for Change(created, document, access, is_met) in changes {
+        if !created {
+            let was_seen = access?.iter().any(|key| keys.contains(key));
+            more -= i64::from(was_seen && met(&document?));
+        }
+        more += i64::from(is_met);
+    }
+    Some(more)
+}
+
+/// Whether it is new, what it was before, and whether it is a match now.
+#[derive(serde::Deserialize)]
+struct Change(bool, Option<String>, Option<Vec<String>>, bool);
 
 #[derive(QueryableByName)]
 struct Token {
@@ -107,57 +169,20 @@ struct Token {
 
 /// Looks up what conditions refer to. A statement of its own: with the tokens in hand the planner
 /// knows how many rows have them.
-async fn settled(conn: &mut AsyncPgConnection, condition: &Condition) -> Result<Condition, Error> {
+pub(super) async fn settled(
+    conn: &mut AsyncPgConnection,
+    condition: &Condition,
+) -> Result<Condition, Error> {
     let mut found = Vec::new();
     for target in condition.targets() {
         let mut statement = Statement::default();
         statement.referring(target);
-        let tokens: Vec<Token> = statement.into_query().load(conn).await?;
+        // One text for each parameter that refers.
+        let query = Prepared::from(statement.into_query());
+        let tokens: Vec<Token> = query.load(conn).await?;
         found.push(tokens.into_iter().map(|token| token.token).collect());
     }
-    Ok(condition.settled(&mut found.into_iter()))
-}
-
-/// A total may be remembered if every transaction up to the newest event is over: then any later
-/// commit brings a newer event.
-fn paged(selection: &Selection, filter: Statement, known: Option<(String, i64)>) -> Statement {
-    let Statement { sql: filter, binds } = filter;
-    let mut statement = Statement {
-        sql: String::new(),
-        binds,
-    };
-    statement
-        .push("WITH newest AS MATERIALIZED (SELECT e.xid::text || ' ' || e.id::text AS stamp, ")
-        .push("e.xid < pg_snapshot_xmin(pg_current_snapshot()) AS settled ")
-        .push("FROM event e ORDER BY e.xid DESC, e.id DESC LIMIT 1), ")
-        .push("counted AS MATERIALIZED (SELECT ");
-    if let Some((stamp, total)) = known {
-        statement
-            .push("CASE WHEN (SELECT stamp FROM newest) = ")
-            .bind(Bind::Text(stamp));
-        statement.push(" THEN ").bind(Bind::Number(total));
-    } else {
-        statement.push("CASE WHEN false THEN 0");
-    }
-    statement
-        .push(" ELSE (SELECT count(*) FROM resource r WHERE ")
-        .push(&filter)
-        .push(") END")
-        .push(" AS total) SELECT counted.total, ")
-        .push("(SELECT stamp FROM newest WHERE settled) AS stamp, p.* ")
-        .push("FROM counted LEFT JOIN LATERAL (SELECT ")
-        .push(COLUMNS)
-        .push(" FROM resource r WHERE ")
-        .push(&filter)
-        .push(" ORDER BY ")
-        .order(&selection.order)
-        .push(" LIMIT ")
-        .bind(Bind::Number(selection.limit))
-        .push(" OFFSET ")
-        .bind(Bind::Number(selection.offset))
-        // One row on the left: the join keeps the order of the right.
-        .push(") p ON true");
-    statement
+    Ok(condition.settled(&mut found.into_iter()).merged())
 }
 
 /// The ids of the first matches, whoever may read them.
@@ -177,7 +202,14 @@ pub async fn find_ids(
         .condition(&condition)
         .push(" ORDER BY r.last_updated, r.id LIMIT ");
     statement.bind(Bind::Number(limit));
-    let ids: Vec<Id> = statement.into_query().load(conn).await?;
+    // Conditions on tokens alone are what nearly all of these are, and have few texts.
+    let query = statement.into_query();
+    let ids: Vec<Id> = match &condition {
+        Condition::All(parts) if matches!(parts.as_slice(), [Condition::Words(_)]) => {
+            Prepared::from(query).load(conn).await?
+        }
+        _ => query.load(conn).await?,
+    };
     Ok(ids.into_iter().map(|id| id.id).collect())
 }
 
