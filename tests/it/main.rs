@@ -9,6 +9,7 @@
 
 mod backup;
 mod binary;
+mod bundle;
 mod certificate;
 mod database;
 mod event;

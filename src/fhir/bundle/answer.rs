@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::entry::Done;
 use crate::fhir::fault::Fault;
 use crate::fhir::results;
+use crate::fhir::search::Faults;
 use crate::fhir::service::{Found, Service, Stored};
 use crate::r4::Resource;
 use crate::r4::bundle::{Builder, Response};
@@ -167,6 +168,11 @@ impl Answers<'_> {
             let only = found.matches.remove(0);
             return self.read(only, without_body, warning).await;
         }
+        // The warning belongs to the answer, not to what was found.
+        let outcome = found
+            .warning()
+            .map(|text| results::warned(text).to_resource());
+        found.query.faults = Faults::default();
         let resource = match without_body {
             true => None,
             false => Some(results::searchset(self.service, found).await?),
@@ -174,6 +180,7 @@ impl Answers<'_> {
         let url = format!("urn:uuid:{}", Uuid::new_v4());
         let response = Response {
             status: "200 OK".to_owned(),
+            outcome,
             ..Response::default()
         };
         self.bundle.response(Some(&url), resource, response);

@@ -1,9 +1,8 @@
 //! What one command does on its ground.
 
-use std::collections::HashMap;
-
 use uuid::Uuid;
 
+use super::binding::{Bindings, Bound};
 use super::plan::{Action, Command};
 use crate::fhir::fault::Fault;
 use crate::fhir::search::Handling;
@@ -11,7 +10,7 @@ use crate::fhir::service::{
     Checks, Condition, Found, Ground, Holder, Incoming, Leniency, Match, Stop, Stored,
 };
 use crate::r4::datetime::parse_instant;
-use crate::r4::{Resource, ResourceType};
+use crate::r4::{Resource, ResourceType, logical_id};
 
 /// What became of a command.
 #[derive(Debug)]
@@ -35,44 +34,14 @@ pub(super) enum Done {
     },
 }
 
-/// What the temporary ids of a Bundle mean, and which ids its entries will have.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Bindings {
-    /// `urn:uuid:…` → `Type/id`
-    urls: HashMap<String, String>,
-    /// By index of the entry.
-    ids: HashMap<usize, Uuid>,
-}
-
-impl Bindings {
-    pub fn target(&self, temporary: &str) -> Option<&str> {
-        self.urls.get(temporary).map(String::as_str)
-    }
-
-    fn insert(&mut self, command: &Command, kind: ResourceType, id: Uuid) {
-        self.ids.insert(command.index, id);
-        if let Some(url) = &command.full_url {
-            self.urls.insert(url.clone(), format!("{kind}/{id}"));
-        }
-    }
-
-    /// The id that was bound, or a new one where nothing was.
-    fn id(&self, command: &Command) -> Uuid {
-        self.ids
-            .get(&command.index)
-            .copied()
-            .unwrap_or_else(Uuid::new_v4)
-    }
-}
-
 impl Ground<'_> {
     /// Checks the form of a write and gives it its id: a new one, or that of the resource which
     /// its condition finds.
     pub(super) async fn bind(
         &mut self,
         command: &Command,
-        bindings: &mut Bindings,
-    ) -> Result<(), Stop> {
+        bindings: &Bindings,
+    ) -> Result<Option<Bound>, Stop> {
         match &command.action {
             Action::Create {
                 kind,
@@ -80,12 +49,16 @@ impl Ground<'_> {
                 if_none_exist,
             } => {
                 check_create(command, *kind, resource)?;
-                let existing = match if_none_exist {
-                    Some(header) => self.existing(*kind, &Condition::of_header(header)?).await?,
-                    None => None,
+                let Some(header) = if_none_exist else {
+                    return Ok(Some(Bound::New(Uuid::new_v4())));
                 };
-                let id = existing.map_or_else(Uuid::new_v4, |row| row.id);
-                bindings.insert(command, *kind, id);
+                let condition = Condition::of_header(header)?;
+                let stored = self.existing(*kind, &condition).await?.map(|row| row.id);
+                let before = || bindings.created(*kind, &condition);
+                Ok(Some(match stored.or_else(before) {
+                    Some(id) => Bound::Known(id),
+                    None => Bound::New(Uuid::new_v4()),
+                }))
             }
             Action::Update {
                 kind,
@@ -96,17 +69,17 @@ impl Ground<'_> {
                 Some((_, query)) => {
                     check_conditional(command, *kind, resource)?;
                     let found = self.found(*kind, query, url, command.index).await?;
-                    bindings.insert(command, *kind, found.unwrap_or_else(Uuid::new_v4));
+                    Ok(Some(
+                        found.map_or_else(|| Bound::New(Uuid::new_v4()), Bound::Known),
+                    ))
                 }
                 None => {
-                    let base = self.base_url().to_owned();
-                    let id = check_update(command, *kind, resource, url, &base)?;
-                    bindings.ids.insert(command.index, id);
+                    let id = check_update(command, *kind, resource, url, self.base_url())?;
+                    Ok(Some(Bound::Named(id)))
                 }
             },
-            Action::Delete(_) | Action::Read { .. } => {}
+            Action::Delete(_) | Action::Read { .. } => Ok(None),
         }
-        Ok(())
     }
 
     pub(super) async fn run(
@@ -165,9 +138,7 @@ impl Ground<'_> {
             id: Some(stored.id.to_string()),
             index: Some(command.index),
         };
-        // As it is stored: what is shown lacks the literals beside identifiers.
-        let full = self.current(stored.kind, stored.id, None).await?;
-        match full {
+        match self.progress.unchecked.remove(&stored.id) {
             Some(full) => self.check_references(&full, &holder, leniency).await,
             None => Ok(()),
         }
@@ -258,7 +229,7 @@ impl Ground<'_> {
         })?;
         match (id, query) {
             (Some(id), None) if !id.contains('/') => {
-                let id = Uuid::parse_str(id).map_err(|_| Fault::not_a_uuid(kind))?;
+                let id = logical_id(id).ok_or_else(|| Fault::not_a_uuid(kind))?;
                 self.delete(kind, id).await?;
                 Ok(Done::Deleted(kind, id))
             }
@@ -343,7 +314,7 @@ impl Ground<'_> {
         let Some(kind) = ResourceType::from_name(name) else {
             return Ok(Done::NotFound);
         };
-        let id = Uuid::parse_str(id).map_err(|_| Fault::not_a_uuid(kind))?;
+        let id = logical_id(id).ok_or_else(|| Fault::not_a_uuid(kind))?;
         let version = match version.map(str::parse::<i64>) {
             None => None,
             Some(Ok(number)) => Some(number),
@@ -450,7 +421,7 @@ fn check_update(
             format!("Path id not equal to {kind} id ({id} vs. {body_id}) at bundle index {index}");
         return Err(Fault::bad_request(text));
     }
-    Uuid::parse_str(id).map_err(|_| Fault::not_a_uuid(kind))
+    logical_id(id).ok_or_else(|| Fault::not_a_uuid(kind))
 }
 
 fn version_of_tag(tag: &str) -> Option<i64> {

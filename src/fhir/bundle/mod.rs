@@ -7,6 +7,7 @@
 //! connection is held any more.
 
 mod answer;
+mod binding;
 mod entry;
 mod plan;
 mod refer;
@@ -14,7 +15,8 @@ mod refer;
 use std::sync::Arc;
 
 pub use answer::Preference;
-use entry::{Bindings, Done};
+use binding::Bindings;
+use entry::Done;
 use plan::{Action, Command};
 
 use crate::fhir::fault::Fault;
@@ -71,7 +73,9 @@ async fn transaction(
             let updates = of(|action| matches!(action, Action::Update { .. }));
             let writes: Vec<usize> = creates.chain(updates).collect();
             for i in &writes {
-                ground.bind(&commands[*i], &mut bindings).await?;
+                if let Some(bound) = ground.bind(&commands[*i], &bindings).await? {
+                    bindings.insert(&commands[*i], bound);
+                }
             }
             for i in &writes {
                 done[*i] = Some(ground.run(&commands[*i], &bindings, handling).await?);
@@ -99,16 +103,13 @@ async fn batch(
     let mut bindings = Bindings::default();
     let mut failed: Vec<Option<Fault>> = Vec::new();
     for command in commands {
-        let bound = service
-            .transact(peer, async |ground| {
-                let mut bindings = bindings.clone();
-                ground.bind(command, &mut bindings).await?;
-                Ok(bindings)
-            })
-            .await;
-        failed.push(match bound {
-            Ok(more) => {
-                bindings = more;
+        let known = &bindings;
+        let bound = service.attempt(peer, async |ground| ground.bind(command, known).await);
+        failed.push(match bound.await {
+            Ok(bound) => {
+                if let Some(bound) = bound {
+                    bindings.insert(command, bound);
+                }
                 None
             }
             Err(fault) => Some(fault),
@@ -131,6 +132,12 @@ async fn alone(
     bindings: &Bindings,
     handling: Handling,
 ) -> Result<Done, Fault> {
+    if matches!(command.action, Action::Read { .. }) {
+        let read = service.look(peer, async |ground| {
+            ground.run(command, bindings, handling).await
+        });
+        return read.await;
+    }
     service
         .transact(peer, async |ground| {
             let done = ground.run(command, bindings, handling).await?;

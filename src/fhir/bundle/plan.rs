@@ -34,8 +34,17 @@ pub(super) enum Action {
     },
 }
 
+/// Entries of one Bundle.
+const MOST: usize = 10_000;
+
 /// The commands of a Bundle in the order of its entries.
 pub(super) fn commands(bundle: &Resource) -> Result<Vec<Command>, Fault> {
+    let count = bundle::entries(bundle).count();
+    if count > MOST {
+        return Err(Fault::bad_request(format!(
+            "Bundle has {count} entries, at most {MOST} are allowed: send it in parts"
+        )));
+    }
     bundle::entries(bundle)
         .enumerate()
         .map(|(index, entry)| command(index, &entry))

@@ -1,6 +1,6 @@
 //! Temporary and conditional references of entries (fhir-api §6.7).
 
-use super::entry::Bindings;
+use super::binding::Bindings;
 use crate::fhir::fault::Fault;
 use crate::fhir::reference;
 use crate::fhir::service::{Condition, Ground, Holder, Match, Stop};

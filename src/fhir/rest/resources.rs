@@ -15,7 +15,7 @@ use crate::fhir::service::{
     Checks, Condition, Created, Holder, Incoming, Scope, Stored, Updated, http_date,
 };
 use crate::r4::outcome::IssueType;
-use crate::r4::{Resource, ResourceType};
+use crate::r4::{Resource, ResourceType, logical_id};
 
 const OF_TYPE: &str = "GET, HEAD, POST, PUT, DELETE";
 const OF_INSTANCE: &str = "GET, HEAD, PUT, DELETE";
@@ -267,7 +267,5 @@ pub(super) fn not_modified(stored: &Stored, tag: String) -> HttpResponse {
 
 /// The id of a path.
 pub(super) fn uuid(kind: ResourceType, id: &str) -> Result<Uuid, Fault> {
-    // Only the form with hyphens is an id, in either case.
-    let parsed = Uuid::parse_str(id).ok().filter(|_| id.len() == 36);
-    parsed.ok_or_else(|| Fault::not_a_uuid(kind))
+    logical_id(id).ok_or_else(|| Fault::not_a_uuid(kind))
 }

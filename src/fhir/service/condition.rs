@@ -6,6 +6,7 @@ use super::find;
 use super::ground::Ground;
 use super::stop::Stop;
 use crate::fhir::fault::Fault;
+use crate::fhir::search;
 use crate::r4::ResourceType;
 use crate::store::fhir::unique;
 
@@ -67,6 +68,13 @@ impl Condition {
     }
 }
 
+impl Condition {
+    /// As the search understands it; `None` where it does not.
+    pub(crate) fn parsed(&self, kind: ResourceType) -> Option<search::Condition> {
+        search::conditions(kind, &self.pairs).ok()
+    }
+}
+
 /// What a condition found.
 pub(crate) enum Match {
     None,
@@ -98,7 +106,11 @@ impl Ground<'_> {
         // Two who ask for the same thing at once must not both find nothing.
         let mut sorted = pairs.clone();
         sorted.sort_unstable();
-        unique::lock_condition(self.conn()?, kind, &format!("{sorted:?}")).await?;
+        let text = format!("{sorted:?}");
+        self.conn()?;
+        if self.progress.locks(kind, Some(text.clone())) {
+            unique::lock_condition(self.conn()?, kind, &text).await?;
+        }
         Ok(
             match find::ids(self.conn()?, kind, &pairs).await?.as_slice() {
                 [] => Match::None,

@@ -1,6 +1,6 @@
 //! What one piece of work stands on: who asks, the directory, and the connection if there is one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::fhir::authorize::{
 };
 use crate::fhir::directory::{Directory, KINDS};
 use crate::fhir::fault::Fault;
-use crate::r4::{Node, Resource, ResourceType};
+use crate::r4::{Node, Resource, ResourceType, logical_id};
 use crate::store::AsyncPgConnection;
 use crate::store::fhir::{resource as rows, unique};
 
@@ -29,6 +29,26 @@ pub(crate) struct Ground<'a> {
     /// The directory was changed by this work.
     pub changed: bool,
     pub wrote: bool,
+    /// What this work has done so far, so that it is not done again for each entry of a Bundle.
+    pub progress: Progress,
+}
+
+/// See [`Ground`].
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Locks that last until the end of the transaction: of a type, or of a condition on it.
+    locks: HashSet<(ResourceType, Option<String>)>,
+    /// What was written, and is current.
+    pub written: HashSet<(ResourceType, Uuid)>,
+    /// Resources whose references are still to be checked, as they are stored.
+    pub unchecked: HashMap<Uuid, Resource>,
+}
+
+impl Progress {
+    /// Whether a lock is new.
+    pub fn locks(&mut self, kind: ResourceType, condition: Option<String>) -> bool {
+        self.locks.insert((kind, condition))
+    }
 }
 
 impl Ground<'_> {
@@ -150,7 +170,7 @@ impl Ground<'_> {
     async fn target(&mut self, target: &Target) -> Result<Option<Arc<Resource>>, Stop> {
         match target {
             Target::Literal { kind, id, version } => {
-                let Ok(id) = Uuid::parse_str(id) else {
+                let Some(id) = logical_id(id) else {
                     return Ok(None);
                 };
                 self.current(*kind, id, version.as_deref()).await

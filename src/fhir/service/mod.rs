@@ -50,6 +50,7 @@ pub use search::Found;
 pub use stored::{Stored, http_date};
 
 pub(crate) use ground::Ground;
+use ground::Progress;
 pub(crate) use refer::{Checks, Holder, Leniency};
 pub(crate) use stop::Stop;
 pub(crate) use write::Incoming;
@@ -380,6 +381,7 @@ impl Origin<'_> {
             verified: self.verified,
             changed: false,
             wrote: false,
+            progress: Progress::default(),
         }
     }
 }

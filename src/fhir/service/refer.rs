@@ -10,7 +10,7 @@ use crate::fhir::directory::KINDS;
 use crate::fhir::fault::Fault;
 use crate::fhir::reference;
 use crate::r4::reference::{Carrier, Found, Literal, Target, references};
-use crate::r4::{Identifier, Resource, ResourceType};
+use crate::r4::{Identifier, Resource, ResourceType, logical_id};
 use crate::store::fhir::resource as rows;
 
 /// How messages name the resource that holds a reference.
@@ -213,9 +213,9 @@ impl Ground<'_> {
         if !found.location.allows(target.type_name) {
             return Err(not_supported(""));
         }
-        let exists = match Uuid::parse_str(target.id) {
-            Ok(id) => self.exists(kind, id, target.version).await?,
-            Err(_) => false,
+        let exists = match logical_id(target.id) {
+            Some(id) => self.exists(kind, id, target.version).await?,
+            None => false,
         };
         if exists {
             return Ok(());
@@ -233,8 +233,12 @@ impl Ground<'_> {
         id: Uuid,
         version: Option<&str>,
     ) -> Result<bool, Stop> {
+        if version.is_none() && self.progress.written.contains(&(kind, id)) {
+            return Ok(true);
+        }
         if KINDS.contains(&kind) && version.is_none() {
-            return Ok(self.directory.resource(id).is_some());
+            let held = self.directory.resource(id);
+            return Ok(held.is_some_and(|held| held.resource_type() == Some(kind)));
         }
         let Some(row) = rows::current(self.conn()?, kind, id).await? else {
             return Ok(false);

@@ -14,6 +14,7 @@ use crate::fhir::directory::{Directory, KINDS};
 use crate::fhir::fault::Fault;
 use crate::fhir::{profile, reference, search, validate};
 use crate::r4::datetime::format_instant;
+use crate::r4::reference::references;
 use crate::r4::{Resource, ResourceType};
 use crate::store::fhir::resource::{self as rows, Idempotency, Inserted, NewInsert};
 use crate::store::fhir::{Content, NewRow, Row, binary, unique};
@@ -56,6 +57,7 @@ impl Ground<'_> {
     ) -> Result<Stored, Stop> {
         let (row, full) = self.row(id, 1, incoming, new).await?;
         let (at, content) = (row.at, row.content);
+        self.remember(id, incoming, &full);
         let generation = self.directory.generation();
         let insert = NewInsert {
             generation,
@@ -115,6 +117,7 @@ impl Ground<'_> {
             .await?;
         let version = old.version + 1;
         let (row, full) = self.row(old.id, version, incoming, new).await?;
+        self.remember(old.id, incoming, &full);
         let generation = self.directory.generation();
         if rows::update(self.conn()?, generation, old.version, &row).await? {
             self.note(incoming.kind, old.id, Some(&full));
@@ -153,9 +156,14 @@ impl Ground<'_> {
         let kind = incoming.kind;
         let keys = unique_keys(&new, self.base_url());
         if !keys.is_empty() {
-            let conn = self.conn()?;
-            unique::lock(conn, kind).await?;
-            if !unique::rivals(conn, kind, id, &keys).await?.is_empty() {
+            self.conn()?;
+            if self.progress.locks(kind, None) {
+                unique::lock(self.conn()?, kind).await?;
+            }
+            if !unique::rivals(self.conn()?, kind, id, &keys)
+                .await?
+                .is_empty()
+            {
                 return Err(Fault::duplicate(kind).into());
             }
         } else if KINDS.contains(&kind) {
@@ -208,9 +216,20 @@ impl Ground<'_> {
         }))
     }
 
+    /// Keeps what is to be checked when everything is written.
+    fn remember(&mut self, id: Uuid, incoming: &Incoming, full: &Resource) {
+        if incoming.checks == Checks::Later && !references(full).is_empty() {
+            self.progress.unchecked.insert(id, full.clone());
+        }
+    }
+
     /// Keeps the directory of this transaction in step with what it writes.
     fn note(&mut self, kind: ResourceType, id: Uuid, new: Option<&Resource>) {
         self.wrote = true;
+        match new {
+            Some(_) => self.progress.written.insert((kind, id)),
+            None => self.progress.written.remove(&(kind, id)),
+        };
         if !KINDS.contains(&kind) {
             return;
         }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::r4::ResourceType;
 use crate::store::Error;
+use crate::store::statement::statement;
 
 #[derive(QueryableByName)]
 struct Keys {
@@ -16,7 +17,7 @@ struct Keys {
 
 /// Lets one transaction at a time write resources of this type that have keys.
 pub async fn lock(conn: &mut AsyncPgConnection, kind: ResourceType) -> Result<(), Error> {
-    diesel::sql_query("SELECT pg_advisory_xact_lock(1146307654, $1)")
+    statement("SELECT pg_advisory_xact_lock(1146307654, $1)")
         .bind::<Integer, _>(i32::from(kind.code()))
         .execute(conn)
         .await?;
@@ -29,7 +30,7 @@ pub async fn lock_condition(
     kind: ResourceType,
     condition: &str,
 ) -> Result<(), Error> {
-    diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))")
+    statement("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))")
         .bind::<Text, _>(condition)
         .bind::<BigInt, _>(i64::from(kind.code()))
         .execute(conn)
@@ -44,7 +45,7 @@ pub async fn rivals(
     own: Uuid,
     keys: &[String],
 ) -> Result<Vec<Vec<String>>, Error> {
-    let found: Vec<Keys> = diesel::sql_query(
+    let found: Vec<Keys> = statement(
         "SELECT keys FROM resource WHERE keys IS NOT NULL AND deleted IS NULL \
          AND keys && $1 AND type = $2 AND id <> $3",
     )
@@ -68,7 +69,7 @@ pub async fn holders(
     kind: ResourceType,
     key: &str,
 ) -> Result<Vec<Uuid>, Error> {
-    let found: Vec<Holder> = diesel::sql_query(
+    let found: Vec<Holder> = statement(
         "SELECT id FROM resource WHERE keys IS NOT NULL AND deleted IS NULL \
          AND keys @> ARRAY[$1] AND type = $2",
     )
