@@ -49,17 +49,29 @@ async fn main() {
     };
     let url = settings.url.clone().unwrap();
     let world = Arc::new(World::new());
-    let launch = Launch::of(&world, "local")
-        .database(&settings)
-        .set("database.pool-size=32");
-    let server = launch.set("log.level=warn").start().await;
+    let launch = || {
+        Launch::of(&world, "local")
+            .database(&settings)
+            .set("database.pool-size=32")
+            .set("log.level=warn")
+    };
+    let server = launch().start().await;
     let process = Process::deploy(&server.local()).await;
 
     Figures::head();
     creates(&server, &process, &url).await;
     reads(&server, &process).await;
     events(&server, &process).await;
+    let task = server.local().create(&process.task(REQUESTER)).await;
     drop(server);
+    let mut baseline = None;
+    let counts = [1_000, 100_000, 1_000_000];
+    for count in counts.into_iter().filter(|count| *count <= most_tasks()) {
+        copy(&url, &task, count).await;
+        // A node that has counted nothing yet: the copies had no events.
+        let server = launch().start().await;
+        searches(&server, count, &mut baseline).await;
+    }
     cluster.stop().await;
 }
 
@@ -140,6 +152,44 @@ async fn reads(server: &Server, process: &Process) {
     bare.print("bare handler, full mutual handshake", None);
     let ours = measured(server.port).await;
     ours.print("read by id, full mutual handshake", Some(&bare));
+}
+
+/// `TASKS=1000000 cargo bench` takes some minutes.
+fn most_tasks() -> i64 {
+    let given = std::env::var("TASKS").ok();
+    given.and_then(|text| text.parse().ok()).unwrap_or(100_000)
+}
+
+/// Stores one Task so many times more.
+async fn copy(url: &str, task: &Value, count: i64) {
+    let (admin, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let copy = format!(
+        "INSERT INTO fhir.resource (id, type, version, last_updated, document, access, audience, \
+         tokens, terms) SELECT gen_random_uuid(), type, version, last_updated + i * interval '1 ms', \
+         document, access, audience, tokens, terms \
+         FROM fhir.resource, generate_series(1, {count}) i WHERE id = '{}'",
+        task["id"].as_str().unwrap()
+    );
+    admin.batch_execute(&copy).await.unwrap();
+    admin
+        .batch_execute("VACUUM ANALYZE fhir.resource")
+        .await
+        .unwrap();
+}
+
+/// A page of twenty, the newest first, with its exact total; that among the fewest Tasks is the
+/// baseline.
+async fn searches(server: &Server, count: i64, baseline: &mut Option<Figures>) {
+    let connector = connector(&server.world, "local");
+    let page = request("GET", server.port, "Task?_sort=-_lastUpdated&_count=20", "");
+    let wires = Wire::several(&connector, server.port, 8).await;
+    let found = measure(&wires, |wire: Wire| wire.exchange(page.clone(), 200)).await;
+    found.print(
+        &format!("search 20 of {count} more Tasks"),
+        baseline.as_ref(),
+    );
+    baseline.get_or_insert(found);
 }
 
 /// A server of its own that knows one answer.
