@@ -43,3 +43,46 @@ pub async fn run(store: &Store) -> Result<usize, Error> {
         .await?;
     Ok(count)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fhir::search::{IndexTerms, conditions};
+    use crate::r4::ResourceType;
+    use crate::store::Schema;
+    use crate::store::fhir::search::{find_ids, testing};
+    use crate::store::testing::fresh_database;
+
+    #[tokio::test]
+    async fn what_was_indexed_by_older_rules_is_found_by_the_newest_after_a_start() {
+        let store = Store::open(&fresh_database().await, Schema::Fhir)
+            .await
+            .expect("a store");
+        let location = Resource::from_value(json!({
+            "resourceType": "Location",
+            "id": "00000000-0000-0000-0000-000000000001",
+            "meta": {"versionId": "1", "lastUpdated": "2026-01-01T00:00:00.000Z"},
+            "name": "Ward One",
+        }));
+        let location = location.expect("a resource");
+        let pairs = [("name:contains".to_owned(), "rd on".to_owned())];
+        let condition = conditions(ResourceType::Location, &pairs).expect("a good query");
+        let found = async || {
+            let found = store.read(async |conn: &mut AsyncPgConnection| {
+                find_ids(conn, ResourceType::Location, &condition, 2).await
+            });
+            found.await.expect("an answer").len()
+        };
+        let put = store.read(async |conn: &mut AsyncPgConnection| {
+            testing::put(conn, &location, IndexTerms::default(), &["ALL"]).await;
+            Ok::<_, Error>(())
+        });
+        put.await.expect("stored");
+        assert_eq!(found().await, 0);
+        assert_eq!(run(&store).await.expect("indexed"), 1);
+        assert_eq!(found().await, 1);
+        assert_eq!(run(&store).await.expect("nothing to do"), 0);
+    }
+}

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{Candidate, Handling, Page, Totals, Visible, conditions, parse, run, terms};
 use crate::r4::{Resource, ResourceType};
 use crate::store::fhir::search::{find_ids, testing, tokens_of};
+use crate::store::fhir::{directory, resource as rows};
 use crate::store::testing::fresh_database;
 use crate::store::{Error, Schema, Store};
 
@@ -108,6 +109,25 @@ impl World {
             })
             .await
             .expect("an answer")
+    }
+
+    async fn delete(&self, number: u8, version: i64) {
+        let deleted = self.store.read(async |conn| {
+            let generation = directory::generation(conn).await?;
+            let id = Uuid::from_u128(u128::from(number));
+            rows::delete(conn, generation, (id, version), jiff::Timestamp::now()).await
+        });
+        assert!(deleted.await.expect("an answer"), "the version is current");
+    }
+
+    /// The total of a node that remembers nothing.
+    async fn counted(&self, kind: ResourceType, query: &str, access: &[&str]) -> i64 {
+        let query = parse(kind, &pairs(query), 20, Handling::Strict).expect("a good query");
+        let visible = Visible::Keys(access.iter().map(ToString::to_string).collect());
+        let page = self
+            .store
+            .read(async |conn| run(conn, &query, None, &visible, |_| Visible::Nothing).await);
+        page.await.expect("an answer").total
     }
 
     /// The numbers of the matches, and those of the included resources.
@@ -356,6 +376,57 @@ async fn hostile_text_is_data() {
                 .page(ResourceType::Organization, &query, &["ALL"])
                 .await;
             assert_eq!(page.total, expected, "{query}");
+        }
+    }
+}
+
+/// One thing that happens to a Task: what it becomes, or its end.
+fn step(number: usize) -> (u8, Option<(&'static str, &'static [&'static str])>) {
+    let task = u8::try_from(number * 7 % 5 + 20).expect("small");
+    let status = ["requested", "draft", "requested", "completed"][number % 4];
+    let access: &[&str] = [&["ALL"][..], &["LOCAL"], &["LOCAL", "ORG:a"]][number % 3];
+    let ends = number % 11 == 10;
+    (task, (!ends).then_some((status, access)))
+}
+
+/// ADR 15: whatever happens between two searches.
+#[tokio::test]
+async fn a_total_that_is_carried_forward_is_the_one_that_would_be_counted() {
+    let world = World::new().await;
+    let mut versions = std::collections::HashMap::<u8, i64>::new();
+    for number in 0..60 {
+        let (mut task, next) = step(number);
+        // What was deleted stays so; another one takes its place.
+        while versions.get(&task) == Some(&0) {
+            task += 5;
+        }
+        let version = versions.get(&task).copied().unwrap_or(0);
+        match next {
+            Some((status, access)) => {
+                let value = json!({"resourceType": "Task", "status": status});
+                let mut value = Value::from(resource(task % 28, value).members().clone());
+                value["id"] = json!(id(task));
+                let task_now = Resource::from_value(value).expect("a resource");
+                world.put(&task_now, access).await;
+                versions.insert(task, version + 1);
+            }
+            None if version > 0 => {
+                world.delete(task, version).await;
+                versions.insert(task, 0);
+            }
+            None => {}
+        }
+        if number % 3 == 1 {
+            continue;
+        }
+        for (query, access) in [
+            ("status=requested", "ALL"),
+            ("", "LOCAL"),
+            ("status:not=draft", "ORG:a"),
+        ] {
+            let carried = world.page(ResourceType::Task, query, &[access]).await.total;
+            let counted = world.counted(ResourceType::Task, query, &[access]).await;
+            assert_eq!(carried, counted, "{query} for {access} after {number}");
         }
     }
 }
