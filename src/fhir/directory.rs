@@ -6,20 +6,21 @@
 //! on a new copy. So a change of the allow list counts from the next request on, on every node,
 //! and no request pays a look-up for it. See docs/adr.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::auth::{Allowed, Coding, Member};
 use crate::fhir::authorize::Membership;
+use crate::fhir::validate::{self, Library};
 use crate::r4::dsf::{extension, sid};
 use crate::r4::reference::Target;
 use crate::r4::{Canonical, Node, Resource, ResourceType};
-use crate::store::fhir::directory as rows;
+use crate::store::fhir::{conformance, directory as rows};
 use crate::store::{self, AsyncPgConnection};
 
-/// The types whose change moves the generation.
+/// The types of which the directory holds every resource.
 pub const KINDS: &[ResourceType] = &[
     ResourceType::Organization,
     ResourceType::OrganizationAffiliation,
@@ -27,6 +28,15 @@ pub const KINDS: &[ResourceType] = &[
     ResourceType::NamingSystem,
     ResourceType::ActivityDefinition,
 ];
+
+/// Whether a change of this type moves the generation: what decisions or validation lean on.
+#[must_use]
+pub fn moves(kind: ResourceType) -> bool {
+    KINDS.contains(&kind) || validate::KINDS.contains(&kind)
+}
+
+/// How often the parts of a directory are read until they are of one generation.
+const ATTEMPTS: usize = 5;
 
 #[derive(Clone, Debug)]
 pub struct Organization {
@@ -77,11 +87,60 @@ pub struct Directory {
     generation: i64,
     base_url: Arc<str>,
     held: HashMap<Uuid, Arc<Held>>,
+    /// The definitions that resources are judged by, and the versions they were read from.
+    library: Arc<Library>,
+    conformance: BTreeMap<Uuid, i64>,
 }
 
 impl Directory {
-    /// Reads everything; one statement, so that content and generation belong together.
-    pub async fn load(conn: &mut AsyncPgConnection, base_url: &str) -> Result<Self, store::Error> {
+    /// Reads everything anew; what validation has made of unchanged definitions is taken over
+    /// from the directory before.
+    pub async fn load(
+        conn: &mut AsyncPgConnection,
+        base_url: &str,
+        before: Option<&Self>,
+    ) -> Result<Self, store::Error> {
+        let mut directory = Self::load_held(conn, base_url).await?;
+        for _ in 0..ATTEMPTS {
+            if directory.load_library(conn, before).await? {
+                break;
+            }
+            directory = Self::load_held(conn, base_url).await?;
+        }
+        Ok(directory)
+    }
+
+    /// Whether the definitions belong to the generation of the rest.
+    async fn load_library(
+        &mut self,
+        conn: &mut AsyncPgConnection,
+        before: Option<&Self>,
+    ) -> Result<bool, store::Error> {
+        let seen = conformance::seen(conn, validate::KINDS).await?;
+        let mut is_same = seen.iter().all(|one| one.generation == self.generation);
+        self.conformance = seen.iter().map(|one| (one.id, one.version)).collect();
+        if let Some(before) = before.filter(|before| before.conformance == self.conformance) {
+            self.library = Arc::clone(&before.library);
+            return Ok(is_same);
+        }
+        let addresses = conformance::addresses(conn, validate::KINDS).await?;
+        is_same &= addresses
+            .iter()
+            .all(|one| one.generation == self.generation);
+        let entries = addresses.into_iter().filter_map(|address| {
+            Some(validate::Entry {
+                id: address.id,
+                kind: address.kind()?,
+                url: address.url?,
+                version: address.version,
+            })
+        });
+        self.library = Arc::new(Library::new(entries));
+        Ok(is_same)
+    }
+
+    /// One statement, so that content and generation belong together.
+    async fn load_held(conn: &mut AsyncPgConnection, base_url: &str) -> Result<Self, store::Error> {
         let entries = rows::load(conn, KINDS).await?;
         let generation = match entries.first() {
             Some(entry) => entry.generation,
@@ -90,7 +149,7 @@ impl Directory {
         let mut directory = Self {
             generation,
             base_url: base_url.into(),
-            held: HashMap::new(),
+            ..Self::default()
         };
         for entry in entries {
             let parsed = serde_json::from_str(&entry.document)
@@ -111,6 +170,22 @@ impl Directory {
     /// The same content one generation on, once a transaction that changed it has committed.
     pub fn advance(&mut self) {
         self.generation += 1;
+    }
+
+    /// What resources are judged by.
+    #[must_use]
+    pub fn library(&self) -> &Arc<Library> {
+        &self.library
+    }
+
+    /// Takes over a written conformance resource; `None` when it was deleted.
+    pub fn put_definition(&mut self, id: Uuid, resource: Option<&Resource>) {
+        self.library = Arc::new(self.library.changed(id, resource));
+        let version = resource.and_then(|resource| resource.version_id()?.parse().ok());
+        match version {
+            Some(version) => self.conformance.insert(id, version),
+            None => self.conformance.remove(&id),
+        };
     }
 
     /// Takes over a new or changed resource of one of [`KINDS`].

@@ -82,6 +82,15 @@ impl Fault {
         }
     }
 
+    /// A profile without a snapshot (§4.11).
+    #[must_use]
+    pub fn ungenerated(outcome: Outcome) -> Self {
+        Self {
+            outcome: Some(outcome),
+            ..Self::empty(500)
+        }
+    }
+
     /// A reference that cannot stand.
     #[must_use]
     pub fn reference(text: impl Into<String>) -> Self {

@@ -139,7 +139,7 @@ async fn load_conformance(service: &Arc<Service>) -> Result<(), Error> {
     }
     let bundle = bundle.build();
     tracing::info!("loading the conformance resources");
-    execute(service, &bundle)
+    execute(service, &Peer::BuiltIn, &bundle)
         .await
         .map(drop)
         .map_err(Error::Conformance)
@@ -161,7 +161,9 @@ async fn load_bundle(service: &Arc<Service>, path: &str, text: &str) -> Result<(
         path: path.to_owned(),
         cause,
     };
-    let answer = execute(service, &parsed).await.map_err(refused)?;
+    let answer = execute(service, &Peer::Loader, &parsed)
+        .await
+        .map_err(refused)?;
     let failed = answer.list("entry").find_map(|entry| {
         let response = entry.member("response")?;
         let status = response
@@ -178,15 +180,12 @@ async fn load_bundle(service: &Arc<Service>, path: &str, text: &str) -> Result<(
     }
 }
 
-async fn execute(service: &Arc<Service>, bundle: &Resource) -> Result<Resource, Fault> {
-    bundle::execute(
-        service,
-        &Peer::Loader,
-        bundle,
-        Preference::Minimal,
-        Handling::Strict,
-    )
-    .await
+async fn execute(
+    service: &Arc<Service>,
+    peer: &Peer,
+    bundle: &Resource,
+) -> Result<Resource, Fault> {
+    bundle::execute(service, peer, bundle, Preference::Minimal, Handling::Strict).await
 }
 
 /// The file with its `${…}` filled in.

@@ -139,6 +139,11 @@ fn resource(kind: ResourceType, profiles: &Profiles) -> Value {
             let texts: Vec<String> = known.iter().map(Include::text).collect();
             members.insert(name.to_owned(), json!(texts));
         }
+        if kind == ResourceType::StructureDefinition {
+            let definition = "http://hl7.org/fhir/OperationDefinition/StructureDefinition-snapshot";
+            let operation = json!([{ "name": "snapshot", "definition": definition }]);
+            members.insert("operation".to_owned(), operation);
+        }
     }
     described
 }

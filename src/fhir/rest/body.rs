@@ -123,7 +123,7 @@ impl Call<'_> {
         )))
     }
 
-    async fn any_resource(&self, body: &mut Body) -> Result<Resource, Fault> {
+    pub(super) async fn any_resource(&self, body: &mut Body) -> Result<Resource, Fault> {
         let format = asked::body_format(self.request)?;
         let limit = self.service.settings().max_body_size;
         // What announces itself as too large need not be sent.

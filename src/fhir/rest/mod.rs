@@ -13,6 +13,7 @@ mod page;
 mod resources;
 mod results;
 mod root;
+mod snapshot;
 mod socket;
 mod summary;
 mod visit;

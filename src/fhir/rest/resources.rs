@@ -30,6 +30,7 @@ impl Call<'_> {
         let Some(kind) = ResourceType::from_name(name) else {
             return self.no_route().await;
         };
+        let is_structure = kind == ResourceType::StructureDefinition;
         match (self.method(), rest) {
             ("GET", []) => self.search(kind).await,
             ("POST", []) => self.create(kind, body).await,
@@ -37,6 +38,11 @@ impl Call<'_> {
             ("DELETE", []) => self.delete_where(kind).await,
             (_, []) => self.no_method(OF_TYPE).await,
             ("GET", ["_history"]) => self.history(Scope::Type(kind)).await,
+            ("GET" | "POST", ["$snapshot"]) if is_structure => self.snapshot(body).await,
+            ("GET" | "POST", [id, "$snapshot"]) if is_structure => self.snapshot_of(id).await,
+            (_, ["$snapshot"] | [_, "$snapshot"]) if is_structure => {
+                self.no_method("GET, HEAD, POST").await
+            }
             ("GET", [id]) => self.read(kind, id, None).await,
             ("PUT", [id]) => self.update(kind, id, body).await,
             ("DELETE", [id]) => self.delete(kind, id).await,

@@ -108,10 +108,7 @@ impl Call<'_> {
             last_modified: Some(format_instant(entry.at)),
             outcome: None,
         };
-        let resource = match entry.stored {
-            Some(stored) => Some(self.service.document(stored)),
-            None => None,
-        };
+        let resource = entry.stored.map(|stored| self.service.document(stored));
         bundle.version(&format!("{base}/{path}"), resource, request, response);
         Ok(())
     }

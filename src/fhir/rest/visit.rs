@@ -31,7 +31,7 @@ pub(super) async fn logged(
     }
     let client = match peer {
         Some(Peer::Certificate(certificate)) => certificate.subject.as_str(),
-        Some(Peer::Loader) | None => "",
+        Some(Peer::Loader | Peer::BuiltIn) | None => "",
     };
     tracing::info!(
         target: "dsf::access",

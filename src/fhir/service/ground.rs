@@ -26,6 +26,8 @@ pub(crate) struct Ground<'a> {
     pub conn: Option<&'a mut AsyncPgConnection>,
     /// References to other servers that were looked at and stand.
     pub verified: &'a HashSet<String>,
+    /// What is written needs no validation.
+    pub is_trusted: bool,
     /// The directory was changed by this work.
     pub changed: bool,
     pub wrote: bool,

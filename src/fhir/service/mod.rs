@@ -17,8 +17,10 @@ mod profiles;
 mod refer;
 mod remote;
 mod search;
+mod snapshot;
 mod stop;
 mod stored;
+mod valid;
 mod write;
 
 use std::collections::HashSet;
@@ -62,8 +64,11 @@ const ATTEMPTS: usize = 8;
 #[derive(Clone, Debug)]
 pub enum Peer {
     Certificate(Arc<auth::Certificate>),
-    /// The server itself while it loads its initial resources.
+    /// The server itself while it loads the initial Bundle of the organisation.
     Loader,
+    /// The server itself while it loads the resources it is built with, which are valid and bring
+    /// the profiles that they would be judged by.
+    BuiltIn,
 }
 
 /// See the module.
@@ -96,7 +101,7 @@ impl Service {
     ) -> Result<Self, crate::store::Error> {
         let directory = store
             .read(async |conn: &mut AsyncPgConnection| {
-                Directory::load(conn, &settings.base_url).await
+                Directory::load(conn, &settings.base_url, None).await
             })
             .await?;
         Ok(Self {
@@ -149,7 +154,7 @@ impl Service {
     /// The identity of a peer as of the newest directory this node has seen.
     fn identify(&self, peer: &Peer, directory: &Directory) -> Result<Identity, Fault> {
         match peer {
-            Peer::Loader => Ok(Identity::initial_loader()),
+            Peer::Loader | Peer::BuiltIn => Ok(Identity::initial_loader()),
             Peer::Certificate(certificate) => self.identify_certificate(certificate, directory),
         }
     }
@@ -187,14 +192,15 @@ impl Service {
 
     /// Loads the directory again if the store has moved on. Whether it had.
     pub(crate) async fn refresh(&self) -> Result<bool, Fault> {
-        let known = self.directory.load().generation();
+        let before = self.directory.load_full();
+        let known = before.generation();
         let fresh = self
             .store
             .read(async |conn: &mut AsyncPgConnection| {
                 if directory::generation(conn).await? == known {
                     return Ok(None);
                 }
-                Directory::load(conn, &self.settings.base_url)
+                Directory::load(conn, &self.settings.base_url, Some(&before))
                     .await
                     .map(Some)
             })
@@ -252,7 +258,16 @@ impl Service {
         let mut verified = HashSet::new();
         for _ in 0..ATTEMPTS {
             let outcome = match self.identify(peer, &self.directory.load()) {
-                Ok(identity) => self.once(identity, start, &verified, work.clone()).await,
+                Ok(identity) => {
+                    let origin = Origin {
+                        service: self,
+                        identity: Arc::new(identity),
+                        directory: self.directory.load_full(),
+                        verified: &verified,
+                        is_trusted: matches!(peer, Peer::BuiltIn),
+                    };
+                    self.once(origin, start, work.clone()).await
+                }
                 Err(fault) => Err(Stop::Fault(fault)),
             };
             match outcome {
@@ -279,17 +294,10 @@ impl Service {
 
     async fn once<T: Send>(
         &self,
-        identity: Identity,
+        origin: Origin<'_>,
         start: Start,
-        verified: &HashSet<String>,
         work: impl Work<T>,
     ) -> Result<T, Stop> {
-        let origin = Origin {
-            service: self,
-            identity: Arc::new(identity),
-            directory: self.directory.load_full(),
-            verified,
-        };
         let (value, wrote, changed) = match start {
             Start::Unconnected => {
                 let mut ground = origin.ground(None);
@@ -369,6 +377,7 @@ struct Origin<'a> {
     identity: Arc<Identity>,
     directory: Arc<Directory>,
     verified: &'a HashSet<String>,
+    is_trusted: bool,
 }
 
 impl Origin<'_> {
@@ -379,6 +388,7 @@ impl Origin<'_> {
             directory: Arc::clone(&self.directory),
             conn,
             verified: self.verified,
+            is_trusted: self.is_trusted,
             changed: false,
             wrote: false,
             progress: Progress::default(),

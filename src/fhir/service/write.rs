@@ -10,7 +10,7 @@ use super::refer::{Checks, Holder, Leniency};
 use super::stop::Stop;
 use super::stored::{Stored, gone};
 use crate::fhir::authorize::{Request, access_keys, unique_keys};
-use crate::fhir::directory::{Directory, KINDS};
+use crate::fhir::directory::{Directory, moves};
 use crate::fhir::fault::Fault;
 use crate::fhir::{profile, reference, search, validate};
 use crate::r4::datetime::format_instant;
@@ -38,9 +38,8 @@ impl Ground<'_> {
         self.require(&Request::create(incoming.kind, &new), "create")
             .await?;
         profile::ensure(&mut new);
-        if let Some(outcome) = validate::errors(&new) {
-            return Err(Fault::invalid(outcome).into());
-        }
+        without_snapshot(&mut new);
+        let mut new = self.validated(new).await?;
         let Incoming { holder, checks, .. } = incoming;
         self.settle_references(&mut new, holder, Leniency::None, *checks)
             .await?;
@@ -105,9 +104,10 @@ impl Ground<'_> {
         self.require(&Request::update(incoming.kind, &before, &new), "update")
             .await?;
         profile::ensure(&mut new);
+        without_snapshot(&mut new);
         let leniency = Leniency::of_update(&new);
-        if let Some(outcome) = validate::errors(&new).filter(|_| leniency != Leniency::All) {
-            return Err(Fault::invalid(outcome).into());
+        if leniency != Leniency::All {
+            new = self.validated(new).await?;
         }
         if let Some(expected) = if_match.filter(|expected| *expected != old.version) {
             return Err(Fault::version_mismatch(old.id, expected, old.version).into());
@@ -166,7 +166,7 @@ impl Ground<'_> {
             {
                 return Err(Fault::duplicate(kind).into());
             }
-        } else if KINDS.contains(&kind) {
+        } else if moves(kind) {
             self.conn()?;
         }
         let at = self.service.now();
@@ -230,15 +230,27 @@ impl Ground<'_> {
             Some(_) => self.progress.written.insert((kind, id)),
             None => self.progress.written.remove(&(kind, id)),
         };
-        if !KINDS.contains(&kind) {
+        if !moves(kind) {
             return;
         }
         self.changed = true;
         let directory = std::sync::Arc::<Directory>::make_mut(&mut self.directory);
+        if validate::KINDS.contains(&kind) {
+            return directory.put_definition(id, new);
+        }
         match new {
             Some(resource) => directory.put(id, resource),
             None => directory.remove(id),
         }
+    }
+}
+
+/// A profile is stored without the snapshot of its differential (§4.11).
+fn without_snapshot(new: &mut Resource) {
+    if new.resource_type() == Some(ResourceType::StructureDefinition)
+        && new.get("differential").is_some()
+    {
+        new.members_mut().shift_remove("snapshot");
     }
 }
 

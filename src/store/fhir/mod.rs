@@ -6,6 +6,7 @@
 //! caller's business.
 
 pub mod binary;
+pub mod conformance;
 pub mod directory;
 pub mod event;
 mod gather;

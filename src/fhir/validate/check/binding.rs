@@ -1,0 +1,146 @@
+//! Codes, and the value sets that bind them (fhir-conformance §2.5).
+
+use serde_json::Value;
+
+use super::Judge;
+use super::slice::{coded, codings};
+use super::trail::Trail;
+use crate::fhir::validate::library::Missing;
+use crate::fhir::validate::profile::{Binding, Strength};
+use crate::fhir::validate::spot::Spot;
+use crate::fhir::validate::terminology::{Coded, Membership, membership};
+use crate::r4::outcome::IssueType;
+
+impl<'a> Judge<'a> {
+    pub(super) fn bound(
+        &mut self,
+        binding: &Binding,
+        spot: Spot<'a>,
+        trail: &Trail<'_>,
+    ) -> Result<(), Missing> {
+        if binding.strength == Strength::Weak || spot.value.is_none() {
+            return Ok(());
+        }
+        let is_required = binding.strength == Strength::Required;
+        let name = &binding.value_set;
+        let Some(set) = self.library.value_set(name)? else {
+            if is_required {
+                let text = format!(
+                    "{}: value set {name} is not known, its codes are not checked",
+                    trail.expression()
+                );
+                self.warn(IssueType::NotFound, trail, "value-set-unknown", text);
+            }
+            return Ok(());
+        };
+        let all = codings(spot);
+        if all.is_empty() && is_required {
+            let text = format!(
+                "{}: no code is given, but one of value set {name} is required",
+                trail.expression()
+            );
+            self.error(IssueType::CodeInvalid, trail, "binding", text);
+        }
+        // With several codings all must be in the set, as the HL7 validator asks of DSF.
+        for one in all {
+            match membership(self.library, &set, one)? {
+                Membership::In => {}
+                Membership::Out => self.outside(is_required, one, binding, trail),
+                Membership::Unknown(reason) if is_required && reason.starts_with("code system") => {
+                    let text = format!(
+                        "{}: the code {} cannot be checked against value set {name}: {reason}",
+                        trail.expression(),
+                        written(one)
+                    );
+                    self.error(IssueType::CodeInvalid, trail, "binding", text);
+                }
+                Membership::Unknown(reason) if is_required => {
+                    let text = format!(
+                        "{}: the code {} was not checked against value set {name}: {reason}",
+                        trail.expression(),
+                        written(one)
+                    );
+                    self.warn(IssueType::CodeInvalid, trail, "binding", text);
+                }
+                Membership::Unknown(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn outside(&mut self, is_required: bool, one: Coded<'_>, binding: &Binding, trail: &Trail<'_>) {
+        let (place, code, name) = (trail.expression(), written(one), &binding.value_set);
+        if is_required {
+            let among = self.examples(name);
+            let text =
+                format!("{place}: the code {code} is not in the required value set {name}{among}");
+            self.error(IssueType::CodeInvalid, trail, "binding", text);
+        } else {
+            let text = format!(
+                "{place}: the code {code} is not in value set {name}, which should be used if it \
+                 has a fitting code"
+            );
+            self.warn(IssueType::CodeInvalid, trail, "binding", text);
+        }
+    }
+
+    /// Some codes that would have been right.
+    fn examples(&self, canonical: &str) -> String {
+        let Ok(Some(set)) = self.library.value_set(canonical) else {
+            return String::new();
+        };
+        let [part] = set.include.as_slice() else {
+            return String::new();
+        };
+        let mut codes: Vec<String> = match (&part.codes, &part.system) {
+            (Some(codes), _) => {
+                let mut codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
+                codes.sort_unstable();
+                codes
+            }
+            (None, Some(system)) if part.filters.is_empty() => {
+                match self.library.code_system(system, part.version.as_deref()) {
+                    Ok(Some(system)) => system.examples().into_iter().map(str::to_owned).collect(),
+                    _ => Vec::new(),
+                }
+            }
+            _ => Vec::new(),
+        };
+        if codes.is_empty() {
+            return String::new();
+        }
+        if codes.len() >= 12 {
+            codes.truncate(11);
+            codes.push("…".to_owned());
+        }
+        format!(" ({})", codes.join(", "))
+    }
+
+    /// A code of a system whose codes are all known must be one of them, whatever binds it.
+    pub(super) fn coding(&mut self, spot: Spot<'a>, trail: &Trail<'_>) -> Result<(), Missing> {
+        let Some(one) = spot.value.and_then(coded) else {
+            return Ok(());
+        };
+        let Some(system) = one.system else {
+            return Ok(());
+        };
+        let Some(listed) = self.library.code_system(system, one.version)? else {
+            return Ok(());
+        };
+        if listed.is_complete && !listed.contains(one.code) {
+            let text = format!("{}: Unknown code {}", trail.expression(), written(one));
+            self.error(IssueType::CodeInvalid, trail, "code-unknown", text);
+        }
+        Ok(())
+    }
+}
+
+/// `'system#code'`, as the HL7 validator writes it.
+fn written(one: Coded<'_>) -> String {
+    match one.system {
+        Some(system) => format!("'{system}#{}'", one.code),
+        None => Value::String(one.code.to_owned())
+            .to_string()
+            .replace('"', "'"),
+    }
+}

@@ -1,0 +1,197 @@
+//! What is asked of every element.
+
+use std::sync::Arc;
+
+use super::Judge;
+use super::trail::Trail;
+use crate::fhir::validate::finding::Finding;
+use crate::fhir::validate::library::Missing;
+use crate::fhir::validate::profile::{self, Profile, RuleId, TypeRule};
+use crate::fhir::validate::spot::Spot;
+use crate::r4::outcome::IssueType;
+use crate::r4::table::{Content, Primitive};
+
+impl<'a> Judge<'a> {
+    /// Judges an element by a rule. `by` is the profile that led here as type of another element.
+    pub(super) fn element(
+        &mut self,
+        profile: &Profile,
+        id: RuleId,
+        spot: Spot<'a>,
+        trail: &Trail<'_>,
+        by: Option<&str>,
+    ) -> Result<(), Missing> {
+        let rule = &profile.rules[id];
+        self.given(rule, spot, trail);
+        if let Some(binding) = &rule.binding {
+            self.bound(binding, spot, trail)?;
+        }
+        for constraint in &rule.constraints {
+            self.constraint(constraint, spot, trail);
+        }
+        match spot.content {
+            Content::Primitive(primitive) => self.primitive(primitive, spot, trail),
+            Content::Xhtml => Ok(()),
+            Content::Resource => {
+                let text = format!("{}: this is no resource of FHIR R4", trail.expression());
+                self.error(IssueType::Structure, trail, "resource-type", text);
+                Ok(())
+            }
+            Content::Block(_) if id != 0 && trail.is_resource() => {
+                let profiles = rule.types.iter().flat_map(|kind| &kind.profiles);
+                let profiles: Vec<&str> = profiles.map(String::as_str).collect();
+                self.resource(spot, trail, &profiles)
+            }
+            Content::Block(_) => self.complex(profile, id, spot, trail, by),
+        }
+    }
+
+    fn complex(
+        &mut self,
+        profile: &Profile,
+        id: RuleId,
+        spot: Spot<'a>,
+        trail: &Trail<'_>,
+        by: Option<&str>,
+    ) -> Result<(), Missing> {
+        let rule = &profile.rules[id];
+        let named = rule.types.iter().find(|kind| &*kind.code == spot.type_name);
+        let own = named.filter(|kind| !kind.profiles.is_empty());
+        if let Some(kind) = own {
+            self.typed(kind, spot, trail)?;
+        }
+        if id != 0 {
+            self.native(named, spot, trail, by)?;
+        }
+        if let Some(family) = rule.family {
+            if id != 0 && own.is_none() {
+                self.of_type_root(profile, id, spot, trail);
+            }
+            return self.family(profile, &profile.families[family], spot, trail);
+        }
+        if own.is_none()
+            && id != 0
+            && let Some(core) = profile::of_core(spot.type_name)
+        {
+            self.of_type_root(profile, id, spot, trail);
+            if let Some(family) = core.rules[0].family {
+                return self.family(&core, &core.families[family], spot, trail);
+            }
+        }
+        Ok(())
+    }
+
+    /// The constraints that a data type puts on all its elements, unless the rule repeats them.
+    fn of_type_root(&mut self, profile: &Profile, id: RuleId, spot: Spot<'a>, trail: &Trail<'_>) {
+        let Some(core) = profile::of_core(spot.type_name) else {
+            return;
+        };
+        let said = &profile.rules[id].constraints;
+        for constraint in &core.rules[0].constraints {
+            if !said.iter().any(|one| one.key == constraint.key) {
+                self.constraint(constraint, spot, trail);
+            }
+        }
+    }
+
+    /// A data type with profiles: one of them must fit.
+    fn typed(&mut self, kind: &TypeRule, spot: Spot<'a>, trail: &Trail<'_>) -> Result<(), Missing> {
+        let mut known: Vec<Arc<Profile>> = Vec::new();
+        for canonical in &kind.profiles {
+            // Extensions are judged by the profile of their url in any case.
+            known.extend(self.known(canonical, trail)?);
+        }
+        if known.len() <= 1 {
+            for profile in &known {
+                self.nested(profile, spot, trail)?;
+            }
+            return Ok(());
+        }
+        let mut nearest: Option<Vec<_>> = None;
+        for profile in &known {
+            let found = self.tries(|judge| judge.nested(profile, spot, trail))?;
+            let errors: Vec<_> = found.into_iter().filter(Finding::is_error).collect();
+            if errors.is_empty() {
+                return Ok(());
+            }
+            if nearest
+                .as_ref()
+                .is_none_or(|best| errors.len() < best.len())
+            {
+                nearest = Some(errors);
+            }
+        }
+        let names: Vec<&str> = kind
+            .profiles
+            .iter()
+            .map(|url| url.rsplit('/').next().unwrap_or(url))
+            .collect();
+        let first = nearest
+            .and_then(|errors| errors.into_iter().next())
+            .map(|error| error.text);
+        let text = format!(
+            "{}: it fits none of the allowed profiles {}; nearest miss: {}",
+            trail.expression(),
+            names.join(", "),
+            first.unwrap_or_default()
+        );
+        self.error(IssueType::Structure, trail, "type-profile", text);
+        Ok(())
+    }
+
+    /// Judges an element by another profile as a whole.
+    pub(super) fn nested(
+        &mut self,
+        profile: &Profile,
+        spot: Spot<'a>,
+        trail: &Trail<'_>,
+    ) -> Result<(), Missing> {
+        if self.depth >= super::DEEPEST {
+            let text = format!(
+                "profiles lie more than {} deep in each other",
+                super::DEEPEST
+            );
+            self.error(IssueType::TooCostly, trail, "depth", text);
+            return Ok(());
+        }
+        self.depth += 1;
+        let done = self.element(profile, 0, spot, trail, Some(&profile.url));
+        self.depth -= 1;
+        done
+    }
+
+    /// What some data types are asked by hand.
+    fn native(
+        &mut self,
+        kind: Option<&TypeRule>,
+        spot: Spot<'a>,
+        trail: &Trail<'_>,
+        by: Option<&str>,
+    ) -> Result<(), Missing> {
+        match spot.type_name {
+            "Coding" => self.coding(spot, trail),
+            "Extension" => self.extension(kind, spot, trail, by),
+            "Reference" => self.reference(kind, spot, trail),
+            _ => Ok(()),
+        }
+    }
+
+    /// The form of primitives is held by the parsers; this is what remains.
+    fn primitive(
+        &mut self,
+        primitive: Primitive,
+        spot: Spot<'a>,
+        trail: &Trail<'_>,
+    ) -> Result<(), Missing> {
+        if let Some(text) = spot.text() {
+            self.text(primitive, text, trail);
+        }
+        if spot.extra.is_some()
+            && let Some(core) = profile::of_core("Element")
+            && let Some(family) = core.rules[0].family
+        {
+            return self.family(&core, &core.families[family], spot, trail);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! What only some types of resources are asked, beyond their profiles.
+
+use serde_json::Value;
+
+use super::Judge;
+use super::trail::Trail;
+use crate::fhir::validate::fhirpath::Expression;
+use crate::fhir::validate::library::Missing;
+use crate::fhir::validate::spot::Spot;
+use crate::r4::Node as _;
+use crate::r4::outcome::IssueType;
+
+/// Deepest hierarchy of concepts that is counted.
+const DEEPEST: usize = 64;
+
+impl<'a> Judge<'a> {
+    pub(super) fn particular(&mut self, spot: Spot<'a>, trail: &Trail<'_>) -> Result<(), Missing> {
+        let Some(value) = spot.value else {
+            return Ok(());
+        };
+        match spot.type_name {
+            "Bundle" => self.bundle(value, trail),
+            "CodeSystem" => self.code_system(value, trail),
+            "StructureDefinition" => self.structure_definition(value, trail),
+            "ValueSet" => return self.value_set(value, trail),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The address of an entry ends in the id of its resource.
+    fn bundle(&mut self, bundle: &Value, trail: &Trail<'_>) {
+        for (index, entry) in bundle.items("entry").enumerate() {
+            let id = entry
+                .member("resource")
+                .and_then(|resource| resource.text("id"));
+            let (Some(url), Some(id)) = (entry.text("fullUrl"), id) else {
+                continue;
+            };
+            if url.starts_with("http") && url.rsplit('/').next() != Some(id) {
+                let text = format!(
+                    "Bundle.entry[{index}]: fullUrl {url} does not end in the id '{id}' of its resource"
+                );
+                self.error(IssueType::Invalid, trail, "bundle-full-url", text);
+            }
+        }
+    }
+
+    fn code_system(&mut self, system: &Value, trail: &Trail<'_>) {
+        let is_complete = system.text("content") == Some("complete");
+        let count = system.member("count").and_then(Value::as_u64);
+        let actual = concepts(system, 0);
+        if let Some(count) = count.filter(|count| is_complete && *count != actual) {
+            let text = format!("CodeSystem.count: {count}, but there are {actual} concepts");
+            self.error(IssueType::Invalid, trail, "code-system-count", text);
+        }
+    }
+
+    /// Enumerated codes should be codes of their system.
+    fn value_set(&mut self, set: &Value, trail: &Trail<'_>) -> Result<(), Missing> {
+        for include in set
+            .member("compose")
+            .into_iter()
+            .flat_map(|compose| compose.items("include"))
+        {
+            let Some(system) = include.text("system") else {
+                continue;
+            };
+            if include.items("concept").next().is_none() {
+                continue;
+            }
+            let Some(listed) = self.library.code_system(system, include.text("version"))? else {
+                continue;
+            };
+            for code in include
+                .items("concept")
+                .filter_map(|concept| concept.text("code"))
+            {
+                if listed.is_complete && !listed.contains(code) {
+                    let text = format!("ValueSet.compose.include: '{code}' is no code of {system}");
+                    self.warn(IssueType::CodeInvalid, trail, "value-set-code", text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Expressions that could not be judged later are said at once.
+    fn structure_definition(&mut self, definition: &Value, trail: &Trail<'_>) {
+        let elements = definition
+            .member("differential")
+            .into_iter()
+            .flat_map(|view| view.items("element"));
+        for element in elements {
+            for constraint in element.items("constraint") {
+                let Some(expression) = constraint.text("expression") else {
+                    continue;
+                };
+                if let Err(reason) = Expression::parse(expression) {
+                    let text = format!(
+                        "{}: the expression of constraint {} is not understood, so that no resource \
+                         can meet it: {reason}",
+                        element.text("path").unwrap_or("?"),
+                        constraint.text("key").unwrap_or("?")
+                    );
+                    self.warn(IssueType::NotSupported, trail, "expression", text);
+                }
+            }
+        }
+    }
+}
+
+fn concepts(at: &Value, depth: usize) -> u64 {
+    if depth > DEEPEST {
+        return 0;
+    }
+    at.items("concept")
+        .map(|concept| 1 + concepts(concept, depth + 1))
+        .sum()
+}

@@ -1,0 +1,114 @@
+//! Values that are given, bounded, or held to a form.
+
+use std::cmp::Ordering;
+
+use serde_json::Value;
+
+use super::Judge;
+use super::slice::contains;
+use super::trail::Trail;
+use crate::fhir::validate::fhirpath::order_of;
+use crate::fhir::validate::profile::Rule;
+use crate::fhir::validate::spot::Spot;
+use crate::r4::outcome::IssueType;
+use crate::r4::table::Primitive;
+
+/// Longest string of R4, in characters.
+const LONGEST: usize = 1 << 20;
+
+impl<'a> Judge<'a> {
+    /// Fixed and pattern values, least and most, length.
+    pub(super) fn given(&mut self, rule: &Rule, spot: Spot<'a>, trail: &Trail<'_>) {
+        let path = &rule.path;
+        if let Some(fixed) = &rule.fixed
+            && spot.value != Some(fixed)
+        {
+            let text = format!(
+                "{path}: the value must be {}, but is {}",
+                shown(Some(fixed)),
+                shown(spot.value)
+            );
+            self.error(IssueType::Value, trail, "fixed", text);
+        }
+        if let Some(pattern) = &rule.pattern
+            && !spot.value.is_some_and(|value| contains(value, pattern))
+        {
+            let text = format!(
+                "{path}: the value must contain {}, but is {}",
+                shown(Some(pattern)),
+                shown(spot.value)
+            );
+            self.error(IssueType::Value, trail, "pattern", text);
+        }
+        for (bound, wrong, word) in [
+            (&rule.least, Ordering::Less, "at least"),
+            (&rule.most, Ordering::Greater, "at most"),
+        ] {
+            if let Some(bound) = bound
+                && order_of(spot, bound) == Some(wrong)
+            {
+                let text = format!(
+                    "{path}: the value must be {word} {}, but is {}",
+                    shown(Some(bound)),
+                    shown(spot.value)
+                );
+                self.error(IssueType::Value, trail, "range", text);
+            }
+        }
+        if let (Some(max), Some(text)) = (rule.max_length, spot.text())
+            && text.len() > max
+            && text.chars().count() > max
+        {
+            let text = format!(
+                "{path}: {} characters, but at most {max} are allowed",
+                text.chars().count()
+            );
+            self.error(IssueType::TooLong, trail, "max-length", text);
+        }
+    }
+
+    /// What the form of a primitive does not say.
+    pub(super) fn text(&mut self, primitive: Primitive, text: &str, trail: &Trail<'_>) {
+        match primitive {
+            Primitive::String if text.len() > LONGEST && text.chars().count() > LONGEST => {
+                let text = format!(
+                    "{}: a string of more than {LONGEST} characters",
+                    trail.expression()
+                );
+                self.error(IssueType::TooLong, trail, "max-length", text);
+            }
+            Primitive::Uri | Primitive::Url | Primitive::Uuid | Primitive::Canonical => {
+                if let Some(id) = text.strip_prefix("urn:uuid:")
+                    && !is_uuid(id)
+                {
+                    let text = format!(
+                        "{}: '{text}' is no lower-case UUID, such as \
+                         urn:uuid:53fefa32-fcbb-4ff8-8a92-55ee120877b7",
+                        trail.expression()
+                    );
+                    self.error(IssueType::Value, trail, "uuid", text);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && !text.bytes().any(|b| b.is_ascii_uppercase())
+        && uuid::Uuid::try_parse(text).is_ok()
+}
+
+/// A value in a message, not too long.
+pub(super) fn shown(value: Option<&Value>) -> String {
+    let text = match value {
+        None => return "absent".to_owned(),
+        Some(Value::String(text)) => format!("'{text}'"),
+        Some(value) => value.to_string(),
+    };
+    match text.char_indices().nth(120) {
+        Some((at, _)) => format!("{} …", &text[..at]),
+        None => text,
+    }
+}

@@ -1,0 +1,431 @@
+//! Evaluates an expression.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::cmp::Ordering;
+
+use super::ast::{Expression, Operator, Variable};
+use super::compare::{equal, equivalent, order};
+use super::function::call;
+use super::item::{Item, Plain};
+use crate::fhir::validate::spot::Spot;
+
+/// Most steps of one evaluation.
+const MOST_STEPS: u32 = 2_000_000;
+
+/// Why there is no result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Failed(String),
+    /// It can be neither confirmed nor denied here.
+    Undecided(String),
+}
+
+pub type Items<'a> = Vec<Item<'a>>;
+pub type Outcome<'a> = Result<Items<'a>, Fault>;
+
+/// What the variables of an expression mean.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// The resource that the element is in.
+    pub resource: Spot<'a>,
+    /// The outermost resource.
+    pub root: Spot<'a>,
+}
+
+/// Whether a constraint holds for an element: an empty result means no.
+pub fn holds(
+    expression: &Expression,
+    focus: Spot<'_>,
+    surroundings: Surroundings<'_>,
+) -> Result<bool, Fault> {
+    let evaluation = Evaluation {
+        surroundings,
+        context: focus,
+        steps: Cell::new(0),
+    };
+    let scope = Scope {
+        this: &Item::Element(focus),
+        index: 0,
+    };
+    let result = evaluation.run(expression, scope)?;
+    Ok(match result.as_slice() {
+        [] => false,
+        [only] => match only.plain() {
+            Some(Plain::Bool(value)) => value,
+            _ => true,
+        },
+        _ => true,
+    })
+}
+
+pub struct Evaluation<'a> {
+    surroundings: Surroundings<'a>,
+    context: Spot<'a>,
+    steps: Cell<u32>,
+}
+
+/// What `$this` and `$index` are.
+#[derive(Clone, Copy)]
+pub struct Scope<'s, 'a> {
+    pub this: &'s Item<'a>,
+    pub index: usize,
+}
+
+impl<'a> Evaluation<'a> {
+    /// Counts work; fails beyond the budget.
+    pub fn spend(&self, steps: usize) -> Result<(), Fault> {
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
+        let spent = self.steps.get().saturating_add(steps.max(1));
+        self.steps.set(spent);
+        if spent > MOST_STEPS {
+            return Err(Fault::Failed(format!(
+                "it takes more than {MOST_STEPS} steps"
+            )));
+        }
+        Ok(())
+    }
+
+    pub fn run(&self, expression: &Expression, scope: Scope<'_, 'a>) -> Outcome<'a> {
+        self.spend(1)?;
+        Ok(match expression {
+            Expression::Empty => Vec::new(),
+            Expression::Bool(value) => vec![Item::Bool(*value)],
+            Expression::Integer(value) => vec![Item::Integer(*value)],
+            Expression::Decimal(value) => vec![Item::Decimal(*value)],
+            Expression::Text(text) => vec![Item::Text(Cow::Owned(text.to_string()))],
+            Expression::This => vec![scope.this.clone()],
+            Expression::Index => vec![Item::Integer(
+                i64::try_from(scope.index).unwrap_or(i64::MAX),
+            )],
+            Expression::Variable(variable) => vec![self.variable(*variable)],
+            Expression::Member(target, name) => return self.member(target.as_deref(), name, scope),
+            Expression::Call(target, function, arguments) => {
+                let input = self.target(target.as_deref(), scope)?;
+                return call(self, *function, input, arguments, scope);
+            }
+            Expression::Matches(target, regex) => {
+                let input = self.target(target.as_deref(), scope)?;
+                let text = only(input)?.and_then(|item| item.text());
+                text.map(|text| Item::Bool(regex.is_match(&text)))
+                    .into_iter()
+                    .collect()
+            }
+            Expression::Item(target, index) => {
+                let index = integer(self.run(index, scope)?);
+                let items = self.run(target, scope)?;
+                let index = index.and_then(|index| usize::try_from(index).ok());
+                index
+                    .and_then(|index| items.into_iter().nth(index))
+                    .into_iter()
+                    .collect()
+            }
+            Expression::Negative(target) => match only(self.run(target, scope)?)? {
+                Some(Item::Integer(value)) => vec![Item::Integer(-value)],
+                Some(Item::Decimal(value)) => vec![Item::Decimal(-value)],
+                _ => Vec::new(),
+            },
+            Expression::Binary(operator, left, right) => {
+                return self.binary(*operator, left, right, scope);
+            }
+            Expression::Is(target, type_name) => {
+                let item = only(self.run(target, scope)?)?;
+                item.map(|item| Item::Bool(item.is_of(type_name)))
+                    .into_iter()
+                    .collect()
+            }
+            Expression::As(target, type_name) => {
+                let mut items = self.run(target, scope)?;
+                items.retain(|item| item.is_of(type_name));
+                items
+            }
+        })
+    }
+
+    fn target(&self, target: Option<&Expression>, scope: Scope<'_, 'a>) -> Outcome<'a> {
+        match target {
+            Some(target) => self.run(target, scope),
+            None => Ok(vec![scope.this.clone()]),
+        }
+    }
+
+    fn variable(&self, variable: Variable) -> Item<'a> {
+        match variable {
+            Variable::Context => Item::Element(self.context),
+            Variable::Resource => Item::Element(self.surroundings.resource),
+            Variable::RootResource => Item::Element(self.surroundings.root),
+            Variable::Ucum => Item::Text("http://unitsofmeasure.org".into()),
+            Variable::Sct => Item::Text("http://snomed.info/sct".into()),
+            Variable::Loinc => Item::Text("http://loinc.org".into()),
+        }
+    }
+
+    fn member(&self, target: Option<&Expression>, name: &str, scope: Scope<'_, 'a>) -> Outcome<'a> {
+        let input = self.target(target, scope)?;
+        self.spend(input.len())?;
+        // An expression may begin with the type it is about.
+        if target.is_none()
+            && name.starts_with(|first: char| first.is_ascii_uppercase())
+            && input.iter().all(|item| item.is_of(name))
+        {
+            return Ok(input);
+        }
+        let mut found = Vec::new();
+        for item in &input {
+            match item {
+                // The value of a primitive is its system value.
+                Item::Element(spot) if name == "value" && spot.primitive().is_some() => {
+                    return Ok(plain_item(item).into_iter().collect());
+                }
+                Item::Element(spot) => spot.named(name, &mut found),
+                _ => {}
+            }
+        }
+        self.spend(found.len())?;
+        Ok(found.into_iter().map(Item::Element).collect())
+    }
+
+    /// A condition on the items of an expression: empty is neither true nor false.
+    pub fn truth(
+        &self,
+        expression: &Expression,
+        scope: Scope<'_, 'a>,
+    ) -> Result<Option<bool>, Fault> {
+        truth(self.run(expression, scope)?)
+    }
+
+    fn binary(
+        &self,
+        operator: Operator,
+        left: &Expression,
+        right: &Expression,
+        scope: Scope<'_, 'a>,
+    ) -> Outcome<'a> {
+        if let Some(result) = self.logic(operator, left, right, scope)? {
+            return Ok(result.into_iter().map(Item::Bool).collect());
+        }
+        let (left, right) = (self.run(left, scope)?, self.run(right, scope)?);
+        self.spend(left.len().saturating_mul(right.len().max(1)))?;
+        let answer = |answer: Option<bool>| Ok(answer.map(Item::Bool).into_iter().collect());
+        match operator {
+            Operator::Equal => answer(all_equal(&left, &right)),
+            Operator::NotEqual => answer(all_equal(&left, &right).map(|equal| !equal)),
+            Operator::Equivalent => answer(Some(all_equivalent(&left, &right))),
+            Operator::NotEquivalent => answer(Some(!all_equivalent(&left, &right))),
+            Operator::In => answer(is_in(left, &right)?),
+            Operator::Contains => answer(is_in(right, &left)?),
+            Operator::Union => {
+                let mut union: Items<'a> = Vec::new();
+                for item in left.into_iter().chain(right) {
+                    if !union.iter().any(|known| equal(known, &item) == Some(true)) {
+                        union.push(item);
+                    }
+                }
+                Ok(union)
+            }
+            Operator::Join => {
+                let text = |items: Items<'a>| -> Result<String, Fault> {
+                    let item = only(items)?;
+                    Ok(item
+                        .and_then(|item| item.written().map(Cow::into_owned))
+                        .unwrap_or_default())
+                };
+                Ok(vec![Item::Text(Cow::Owned(text(left)? + &text(right)?))])
+            }
+            Operator::Less | Operator::LessEqual | Operator::Greater | Operator::GreaterEqual => {
+                let (Some(left), Some(right)) = (only(left)?, only(right)?) else {
+                    return Ok(Vec::new());
+                };
+                answer(order(&left, &right)?.map(|order| ordered(operator, order)))
+            }
+            _ => self.arithmetic(operator, left, right),
+        }
+    }
+
+    /// The operators that know what an empty side means; `None` for all others.
+    fn logic(
+        &self,
+        operator: Operator,
+        left: &Expression,
+        right: &Expression,
+        scope: Scope<'_, 'a>,
+    ) -> Result<Option<Option<bool>>, Fault> {
+        if !matches!(
+            operator,
+            Operator::And | Operator::Or | Operator::Xor | Operator::Implies
+        ) {
+            return Ok(None);
+        }
+        let first = self.truth(left, scope)?;
+        match (operator, first) {
+            (Operator::And, Some(false)) => return Ok(Some(Some(false))),
+            (Operator::Or, Some(true)) | (Operator::Implies, Some(false)) => {
+                return Ok(Some(Some(true)));
+            }
+            _ => {}
+        }
+        let second = self.truth(right, scope)?;
+        Ok(Some(match (operator, first, second) {
+            (Operator::And, _, Some(false)) => Some(false),
+            (Operator::And, Some(true), Some(true)) => Some(true),
+            (Operator::Or | Operator::Implies, _, Some(true)) => Some(true),
+            (Operator::Or, Some(false), Some(false)) => Some(false),
+            (Operator::Implies, Some(true), Some(false)) => Some(false),
+            (Operator::Xor, Some(left), Some(right)) => Some(left != right),
+            _ => None,
+        }))
+    }
+
+    fn arithmetic(&self, operator: Operator, left: Items<'a>, right: Items<'a>) -> Outcome<'a> {
+        let (Some(left), Some(right)) = (only(left)?, only(right)?) else {
+            return Ok(Vec::new());
+        };
+        let result = match (left.plain(), right.plain()) {
+            (Some(Plain::Integer(left)), Some(Plain::Integer(right))) => match operator {
+                Operator::Add => left.checked_add(right).map(Item::Integer),
+                Operator::Subtract => left.checked_sub(right).map(Item::Integer),
+                Operator::Multiply => left.checked_mul(right).map(Item::Integer),
+                Operator::Div => left.checked_div(right).map(Item::Integer),
+                Operator::Mod => left.checked_rem(right).map(Item::Integer),
+                _ => decimal(operator, number(left), number(right)),
+            },
+            (Some(Plain::Text(left)), Some(Plain::Text(right))) if operator == Operator::Add => {
+                Some(Item::Text(Cow::Owned(format!("{left}{right}"))))
+            }
+            (Some(left), Some(right)) => match (float(&left), float(&right)) {
+                (Some(left), Some(right)) => decimal(operator, left, right),
+                _ => {
+                    return Err(Fault::Failed(
+                        "arithmetic with values that are no numbers".to_owned(),
+                    ));
+                }
+            },
+            _ => return Err(Fault::Failed("arithmetic with elements".to_owned())),
+        };
+        Ok(result.into_iter().collect())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "FHIR integers have 32 bits")]
+fn number(value: i64) -> f64 {
+    value as f64
+}
+
+fn float(plain: &Plain<'_>) -> Option<f64> {
+    match plain {
+        Plain::Integer(value) => Some(number(*value)),
+        Plain::Decimal(value) => Some(*value),
+        _ => None,
+    }
+}
+
+fn decimal<'a>(operator: Operator, left: f64, right: f64) -> Option<Item<'a>> {
+    let result = match operator {
+        Operator::Add => left + right,
+        Operator::Subtract => left - right,
+        Operator::Multiply => left * right,
+        Operator::Div => (left / right).trunc(),
+        Operator::Mod => left % right,
+        _ => left / right,
+    };
+    result.is_finite().then_some(Item::Decimal(result))
+}
+
+fn ordered(operator: Operator, order: Ordering) -> bool {
+    match operator {
+        Operator::Less => order.is_lt(),
+        Operator::LessEqual => order.is_le(),
+        Operator::Greater => order.is_gt(),
+        _ => order.is_ge(),
+    }
+}
+
+/// The system value as an item of its own.
+pub fn plain_item<'a>(item: &Item<'a>) -> Option<Item<'a>> {
+    Some(match item.plain()? {
+        Plain::Bool(value) => Item::Bool(value),
+        Plain::Integer(value) => Item::Integer(value),
+        Plain::Decimal(value) => Item::Decimal(value),
+        Plain::Text(text) | Plain::Moment(text) => Item::Text(text),
+    })
+}
+
+/// The only item, if there is any.
+pub fn only<'a>(items: Items<'a>) -> Result<Option<Item<'a>>, Fault> {
+    if items.len() > 1 {
+        return Err(Fault::Failed(format!(
+            "{} values where one was expected",
+            items.len()
+        )));
+    }
+    Ok(items.into_iter().next())
+}
+
+pub fn integer(items: Items<'_>) -> Option<i64> {
+    match items.as_slice() {
+        [only] => match only.plain()? {
+            Plain::Integer(value) => Some(value),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What a collection is as a condition: a single value that is no boolean counts as true.
+pub fn truth(items: Items<'_>) -> Result<Option<bool>, Fault> {
+    Ok(only(items)?.map(|item| match item.plain() {
+        Some(Plain::Bool(value)) => value,
+        _ => true,
+    }))
+}
+
+fn all_equal(left: &[Item<'_>], right: &[Item<'_>]) -> Option<bool> {
+    if left.is_empty() || right.is_empty() {
+        return None;
+    }
+    if left.len() != right.len() {
+        return Some(false);
+    }
+    left.iter()
+        .zip(right)
+        .try_fold(true, |all, (left, right)| Some(all && equal(left, right)?))
+}
+
+fn all_equivalent(left: &[Item<'_>], right: &[Item<'_>]) -> bool {
+    left.len() == right.len()
+        && left
+            .iter()
+            .all(|item| right.iter().any(|other| equivalent(item, other)))
+}
+
+fn is_in(item: Items<'_>, list: &[Item<'_>]) -> Result<Option<bool>, Fault> {
+    let Some(item) = only(item)? else {
+        return Ok(None);
+    };
+    Ok(Some(list.iter().any(|one| equal(one, &item) == Some(true))))
+}
+
+/// Whether this very element is among what an expression gives.
+pub fn selects(
+    expression: &Expression,
+    focus: Spot<'_>,
+    surroundings: Surroundings<'_>,
+    wanted: Option<&serde_json::Value>,
+) -> Result<bool, Fault> {
+    let evaluation = Evaluation {
+        surroundings,
+        context: focus,
+        steps: Cell::new(0),
+    };
+    let scope = Scope {
+        this: &Item::Element(focus),
+        index: 0,
+    };
+    let is_it = |item: &Item<'_>| match (item, wanted) {
+        (Item::Element(spot), Some(wanted)) => {
+            spot.value.is_some_and(|value| std::ptr::eq(value, wanted))
+        }
+        _ => false,
+    };
+    Ok(evaluation.run(expression, scope)?.iter().any(is_it))
+}

@@ -1,0 +1,26 @@
+//! Validation: whether a resource is what its profiles say. Pure: no I/O, no clock.
+//!
+//! [`core`] knows FHIR R4 itself, a [`Library`] the definitions of a store over it. A profile's
+//! [`snapshot`] is generated from its differential, compiled into a [`profile`], and [`check`]
+//! walks resources along it; [`terminology`] tells which codes are in a value set, [`fhirpath`]
+//! evaluates constraints. docs/validation.md says what is and what is not judged.
+
+pub mod check;
+pub mod core;
+pub mod definition;
+mod fhirpath;
+mod finding;
+mod library;
+mod narrative;
+mod pattern;
+pub mod profile;
+pub mod snapshot;
+mod spot;
+mod terminology;
+#[cfg(test)]
+mod tests;
+
+pub use check::judge;
+pub use definition::Definition;
+pub use finding::Finding;
+pub use library::{Entry, KINDS, Library, Missing, entry};

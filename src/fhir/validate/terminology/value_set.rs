@@ -1,0 +1,105 @@
+//! What a value set is composed of.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::r4::{Node, Resource};
+
+#[derive(Clone, Debug)]
+pub struct ValueSet {
+    pub url: String,
+    pub include: Vec<Part>,
+    pub exclude: Vec<Part>,
+}
+
+/// One include or exclude: everything must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Part {
+    pub system: Option<String>,
+    pub version: Option<String>,
+    /// Only these codes.
+    pub codes: Option<HashSet<Box<str>>>,
+    pub filters: Vec<Filter>,
+    /// In all of these value sets.
+    pub sets: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Filter {
+    pub property: String,
+    pub op: String,
+    pub value: String,
+}
+
+impl ValueSet {
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+        }
+    }
+
+    /// By its composition; by its expansion where it has no other.
+    #[must_use]
+    pub fn read(resource: &Resource) -> Self {
+        let mut set = Self::new(resource.str("url").unwrap_or_default());
+        match (resource.get("compose"), resource.get("expansion")) {
+            (Some(compose), _) => {
+                set.include = compose.items("include").map(part).collect();
+                set.exclude = compose.items("exclude").map(part).collect();
+            }
+            (None, Some(expansion)) => add_expansion(&mut set, expansion, 0),
+            (None, None) => {}
+        }
+        set
+    }
+}
+
+fn part(value: &Value) -> Part {
+    let codes: HashSet<Box<str>> = value
+        .items("concept")
+        .filter_map(|concept| concept.text("code"))
+        .map(Into::into)
+        .collect();
+    let filter = |filter: &Value| {
+        Some(Filter {
+            property: filter.text("property")?.to_owned(),
+            op: filter.text("op")?.to_owned(),
+            value: filter.text("value")?.to_owned(),
+        })
+    };
+    Part {
+        system: value.text("system").map(str::to_owned),
+        version: value.text("version").map(str::to_owned),
+        codes: (!codes.is_empty()).then_some(codes),
+        filters: value.items("filter").filter_map(filter).collect(),
+        sets: value.texts("valueSet").map(str::to_owned).collect(),
+    }
+}
+
+fn add_expansion(set: &mut ValueSet, at: &Value, depth: usize) {
+    for entry in at.items("contains").filter(|_| depth < 32) {
+        let is_abstract = entry.flag("abstract") == Some(true);
+        if let Some(code) = entry.text("code").filter(|_| !is_abstract) {
+            let system = entry.text("system");
+            match set
+                .include
+                .iter_mut()
+                .find(|part| part.system.as_deref() == system)
+            {
+                Some(part) => {
+                    part.codes.get_or_insert_default().insert(code.into());
+                }
+                None => set.include.push(Part {
+                    system: system.map(str::to_owned),
+                    codes: Some(HashSet::from([code.into()])),
+                    ..Part::default()
+                }),
+            }
+        }
+        add_expansion(set, entry, depth + 1);
+    }
+}
