@@ -135,13 +135,16 @@ async fn nothing_is_lost_between_json_and_xml() {
     let mut full = patient(&word());
     let div = "<div xmlns=\"http://www.w3.org/1999/xhtml\">\n  <p>a  b</p>\n\t<pre> x\n y </pre> c&#160;</div>";
     full["text"] = json!({"status": "generated", "div": div});
-    full["contained"] = json!([{"resourceType": "Organization", "id": "o", "name": " a\tb\n"}]);
+    full["contained"] = json!([{
+        "resourceType": "Basic", "id": "o",
+        "code": {"text": " a\tb\n"}, "subject": {"reference": "#"},
+    }]);
     full["_active"] =
         json!({"id": "x", "extension": [{"url": "http://example.org/u", "valueCode": "c"}]});
     full["name"] = json!([{
         "text": "line 1\r\nline 2\t😀 <&\"'>",
         "given": ["a", null, "c"],
-        "_given": [null, {"id": "y"}, null],
+        "_given": [null, {"id": "y", "extension": [{"url": "http://example.org/u", "valueCode": "d"}]}, null],
     }]);
     // serde_json keeps what is written: 1.00 stays 1.00.
     let number: Value = "1.00".parse().unwrap();

@@ -119,7 +119,8 @@ async fn a_slow_reader_is_cut_off_and_catches_up() {
     let id = subscribe(&local, &format!("Patient?identifier={SID}|{word}")).await;
     let mut slow = Listener::bound(&local, &id).await;
     let mut large = patient(&word);
-    large["name"] = json!([{"text": "x".repeat(4_000_000)}]);
+    // A string has a mebibyte at most.
+    large["name"] = json!(vec![json!({"text": "x".repeat(1_000_000)}); 4]);
     let mut written = 0;
     // The queue of a socket and the buffers of two kernels are full at some point.
     while !server.log().contains("Events were interrupted") {

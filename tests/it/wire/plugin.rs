@@ -40,7 +40,13 @@ impl Plugin {
             .expect("the resource's file");
         let file = file
             .replace("#{version}", text("version"))
-            .replace("#{date}", text("date"));
+            .replace("#{date}", text("date"))
+            // What a Java engine changes in the resources of older plugins (bpe §5.5).
+            .replace(
+                "StructureDefinition/task-base\"",
+                "StructureDefinition/task\"",
+            )
+            .replace("|1.0.0\"", "\"");
         let parsed = xml::parse(file.as_bytes()).expect("a valid resource");
         serde_json::from_slice(&json::write(&parsed, false)).unwrap()
     }
