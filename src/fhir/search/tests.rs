@@ -404,7 +404,7 @@ async fn a_total_that_is_carried_forward_is_the_one_that_would_be_counted() {
         match next {
             Some((status, access)) => {
                 let value = json!({"resourceType": "Task", "status": status});
-                let mut value = Value::from(resource(task % 28, value).members().clone());
+                let mut value = Value::from(resource(task % 27 + 1, value).members().clone());
                 value["id"] = json!(id(task));
                 let task_now = Resource::from_value(value).expect("a resource");
                 world.put(&task_now, access).await;

@@ -74,8 +74,9 @@ mod tests {
         let task = ResourceType::Task.code();
         for id in &ids[..50] {
             let sql = format!(
-                "INSERT INTO resource (id, type, version, last_updated, document, access) \
-                 VALUES ('{id}', {task}, 1, now(), '{id}', '{{}}')"
+                "INSERT INTO resource \
+                     (id, type, version, last_updated, document, access, audience) \
+                 VALUES ('{id}', {task}, 1, now(), '{id}', '{{}}', audience_of({task}::smallint, '{{}}'))"
             );
             let insert = async |conn: &mut AsyncPgConnection| Ok(conn.batch_execute(&sql).await?);
             store.read::<_, Error, _>(insert).await.unwrap();
