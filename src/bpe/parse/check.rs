@@ -406,7 +406,13 @@ impl<'a> Check<'a, '_, '_> {
         } else {
             Vec::new()
         };
-        for group in [own, boundary, inner] {
+        // The boundary events of a multi-instance stand on its body, not on the single instances.
+        let groups = if self.node.multi.is_some() {
+            vec![own, boundary, inner]
+        } else {
+            vec![own, boundary.into_iter().chain(inner).collect()]
+        };
+        for group in groups {
             let mut seen = Vec::new();
             for event in group {
                 let name = match event {

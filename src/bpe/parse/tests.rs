@@ -86,3 +86,25 @@ fn the_models_of_published_plugins_parse() {
     }
     println!("{count} processes");
 }
+
+/// S-PARSE-4: found by random models, which Operaton refused.
+#[test]
+fn a_boundary_event_and_an_event_sub_process_of_one_scope_share_no_message() {
+    let body = |loops: &str| {
+        model(&format!(
+            r#"<startEvent id="s"/><sequenceFlow id="f" sourceRef="s" targetRef="a"/>
+            <subProcess id="a">{loops}<startEvent id="s2"/>
+                <sequenceFlow id="f2" sourceRef="s2" targetRef="u"/><userTask id="u"/>
+                <subProcess id="e" triggeredByEvent="true"><startEvent id="s3">
+                    <signalEventDefinition signalRef="g"/></startEvent></subProcess></subProcess>
+            <boundaryEvent id="b" attachedToRef="a">
+                <signalEventDefinition signalRef="g"/></boundaryEvent>"#
+        ))
+        .replace("<process", r#"<signal id="g" name="g"/><process"#)
+    };
+    let problems = parse(&body("")).unwrap_err();
+    assert!(problems[0].message.contains("waits twice"), "{problems:?}");
+    let several = "<multiInstanceLoopCharacteristics><loopCardinality>2</loopCardinality>\
+                   </multiInstanceLoopCharacteristics>";
+    parse(&body(several)).unwrap();
+}
