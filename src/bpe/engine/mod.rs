@@ -149,4 +149,8 @@ pub fn timestamp(value: &Variable) -> Result<Timestamp, String> {
 }
 
 #[cfg(test)]
-mod tests;
+mod check;
+#[cfg(test)]
+mod plugins;
+#[cfg(test)]
+pub(in crate::bpe) mod tests;

@@ -12,8 +12,10 @@ use crate::bpe::parse::parse;
 
 /// A block with one way in and one way out.
 #[derive(Clone, Debug)]
-enum Block {
+pub(in crate::bpe) enum Block {
     User,
+    Timer,
+    Message,
     Service,
     AsyncService,
     Sequence(Vec<Block>),
@@ -28,9 +30,11 @@ enum Block {
     },
 }
 
-fn block() -> impl Strategy<Value = Block> {
+pub(in crate::bpe) fn block() -> impl Strategy<Value = Block> {
     let leaf = prop_oneof![
         Just(Block::User),
+        Just(Block::Timer),
+        Just(Block::Message),
         Just(Block::Service),
         Just(Block::AsyncService)
     ];
@@ -88,6 +92,15 @@ impl Writer {
     fn block(&mut self, block: &Block, times: usize) -> (String, String) {
         let leaf = match block {
             Block::User => self.node("userTask", ""),
+            Block::Message => self.node("receiveTask", r#"messageRef="m""#),
+            Block::Timer => {
+                let id = self.id("n");
+                let timer = "<timerEventDefinition><timeDuration>PT1H</timeDuration>\
+                             </timerEventDefinition>";
+                let open = format!(r#"<intermediateCatchEvent id="{id}">"#);
+                writeln!(self.xml, "{open}{timer}</intermediateCatchEvent>").unwrap();
+                id
+            }
             Block::Service => self.node("serviceTask", r#"camunda:class="c""#),
             Block::AsyncService => {
                 let attributes = r#"camunda:class="c" camunda:asyncBefore="true""#;
@@ -119,7 +132,8 @@ impl Writer {
                 self.scope(inner, times * usize::from(*count), &open)
             }
         };
-        if matches!(block, Block::User | Block::Service | Block::AsyncService) {
+        let scope = matches!(block, Block::SubProcess(_) | Block::Multi { .. });
+        if !scope {
             self.expected.insert(leaf.clone(), times);
         }
         (leaf.clone(), leaf)
@@ -177,17 +191,45 @@ impl Writer {
     }
 }
 
-fn compile(block: &Block) -> (Graph, BTreeMap<String, usize>) {
+/// The file of a process `p`, and how often each of its leaves must be completed.
+pub(in crate::bpe) fn source(block: &Block) -> (String, BTreeMap<String, usize>) {
     let mut writer = Writer::default();
     writer.contents(block, 1);
     let source = format!(
         r#"<definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL"
-        xmlns:camunda="http://camunda.org/schema/1.0/bpmn">
+        xmlns:camunda="http://camunda.org/schema/1.0/bpmn"><message id="m" name="m"/>
         <process id="p" isExecutable="true">{}</process></definitions>"#,
         writer.xml
     );
-    let mut parsed = parse(&source).unwrap();
-    (parsed.graphs.remove(0), writer.expected)
+    (source, writer.expected)
+}
+
+fn compile(block: &Block) -> (Graph, BTreeMap<String, usize>) {
+    let (source, expected) = source(block);
+    (parse(&source).unwrap().graphs.remove(0), expected)
+}
+
+/// Everything that may happen to a waiting instance next.
+pub(in crate::bpe) fn possible(state: &State) -> Vec<Trigger> {
+    let jobs = state.jobs().map(|job| Trigger::Job { job: job.id });
+    let tasks = state.tasks().map(|task| Trigger::Complete {
+        task: task.id,
+        variables: Variables::new(),
+        local: Variables::new(),
+    });
+    let events = state.subscriptions().filter_map(|row| match row.kind {
+        SubscriptionKind::Message => Some(Trigger::Message {
+            subscription: row.id,
+            variables: Variables::new(),
+            local: Variables::new(),
+        }),
+        SubscriptionKind::Signal => Some(Trigger::Signal {
+            subscription: row.id,
+            variables: Variables::new(),
+        }),
+        SubscriptionKind::Conditional => None,
+    });
+    jobs.chain(tasks).chain(events).collect()
 }
 
 /// Stores and loads, as a node does that is killed between two steps.
@@ -222,13 +264,8 @@ fn play(graph: &Graph, choices: &[usize]) -> BTreeMap<String, usize> {
                 answer: Answer::done(Vec::new()),
             },
             Next::Wait => {
-                let jobs = state.jobs().map(|job| Trigger::Job { job: job.id });
-                let tasks = state.tasks().map(|task| Trigger::Complete {
-                    task: task.id,
-                    variables: Variables::new(),
-                    local: Variables::new(),
-                });
-                let all: Vec<_> = jobs.chain(tasks).collect();
+                assert_eq!(state.flaw(), None);
+                let all = possible(&state);
                 assert!(!all.is_empty(), "a token is stuck: {state:#?}");
                 all[choice % all.len()].clone()
             }
