@@ -56,7 +56,7 @@ Examples:
     /// Look after the database.
     #[command(subcommand)]
     Db(command::db::Db),
-    /// Try processes without a network: play scenarios, check models.
+    /// Try processes without a network; look after the running ones.
     #[command(subcommand)]
     Process(command::process::Process),
     /// Check, list and pack process plugins.

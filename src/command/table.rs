@@ -25,6 +25,11 @@ impl Table {
         self.rows.push(cells.into_iter().collect());
     }
 
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Prints to standard output, as JSON (a list of objects) if asked to.
     ///
     /// # Errors

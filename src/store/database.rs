@@ -1,5 +1,7 @@
 //! The database server of this process: somebody else's, or a private cluster of ours.
 
+use std::path::Path;
+
 use super::{Cluster, Error, Refusal, Schema, Settings, Store};
 
 /// Where the stores of this process live. Keep it as long as they are used.
@@ -37,6 +39,19 @@ impl Database {
             }
             opened => opened,
         }
+    }
+
+    /// A private cluster in an empty folder whose commits a power cut may lose: for what is thrown
+    /// away when it has been looked at.
+    pub async fn scratch(home: &Path) -> Result<Self, Error> {
+        let mut settings = Settings::default();
+        let cluster = Cluster::start_as(home, settings.bin_dir.as_deref(), false).await?;
+        cluster.ensure_database(&settings.database).await?;
+        settings.url = Some(cluster.url(&settings.database));
+        Ok(Self {
+            settings,
+            cluster: Some(cluster),
+        })
     }
 
     /// The settings with the URL filled in.

@@ -20,6 +20,8 @@ mod load;
 #[cfg(feature = "bpe")]
 mod network;
 mod node;
+#[cfg(feature = "bpe")]
+mod process;
 mod refusal;
 mod resource;
 mod slow;

@@ -10,7 +10,8 @@ use crate::bpe::expression::EvaluationError;
 use crate::bpe::model::{Graph, Kind, Node, Variables};
 
 /// Operations of one step. A model that needs more runs in circles without ever waiting.
-const BUDGET: u32 = 5_000_000;
+/// A multi-instance of ten thousand needs a tenth of it.
+const BUDGET: u32 = 1_000_000;
 
 pub(super) type Done<T = ()> = Result<T, Failure>;
 

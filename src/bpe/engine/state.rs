@@ -346,9 +346,37 @@ impl State {
         all
     }
 
+    /// Every variable that is stored with the state, for whoever keeps large ones elsewhere.
+    pub fn each_variable(&mut self, change: &mut impl FnMut(&mut Variable)) {
+        for frame in self.frames.values_mut() {
+            let scopes = [
+                &mut frame.variables,
+                &mut frame.task_variables,
+                &mut frame.loop_variables,
+            ];
+            scopes
+                .into_iter()
+                .flat_map(Variables::values_mut)
+                .for_each(&mut *change);
+            if let Some(counters) = &mut frame.counters {
+                counters.items.iter_mut().for_each(&mut *change);
+            }
+            each_recorded(&mut frame.records, change);
+        }
+    }
+
     /// The variables of the frame that take part in correlation: those beside it do not.
     #[must_use]
     pub fn correlation_variable(&self, frame: FrameId, name: &str) -> Option<&Variable> {
         self.frames.get(&frame)?.variables.get(name)
+    }
+}
+
+fn each_recorded(records: &mut [Record], change: &mut impl FnMut(&mut Variable)) {
+    for record in records {
+        if let Undo::Scope { variables, records } = &mut record.what {
+            variables.values_mut().for_each(&mut *change);
+            each_recorded(records, change);
+        }
     }
 }

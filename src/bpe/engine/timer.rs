@@ -11,7 +11,7 @@ use crate::bpe::model::{TimerForm, Variable};
 mod cron;
 
 /// When a timer fires, and what comes after.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     pub due: Timestamp,
     pub repeat: Option<Repeat>,

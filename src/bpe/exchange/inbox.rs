@@ -24,6 +24,8 @@ use crate::store::bpe::instance::{self, Candidate};
 const BUSY: f64 = 0.05;
 /// How soon to look again at a message that nobody waits for yet, in seconds.
 const HELD: f64 = 1.0;
+/// How soon to look again at an instance that stands still, in seconds.
+const PAUSED: f64 = 2.0;
 /// How soon to try again when the own server does not answer, in seconds.
 const UNREACHABLE: f64 = 2.0;
 
@@ -40,6 +42,8 @@ enum Receiver {
     Instance(Candidate),
     /// An instance is there, but does not wait for the message.
     NotYet,
+    /// An instance is there, but stands still.
+    Paused,
     Nobody(String),
 }
 
@@ -179,6 +183,8 @@ impl Inbox {
                     .receive(instance, subscription, incoming)
                     .await?
             }
+            // It goes on when somebody lets it, which is no reason to fail the Task.
+            Receiver::Paused => return self.postpone(entry, PAUSED).await,
             Receiver::Instance(_) | Receiver::NotYet if entry.overdue => {
                 return self
                     .fail(entry, &document, "Unable to correlate Task")
@@ -217,6 +223,9 @@ impl Inbox {
         };
         if let Some(receiver) = waiting(&candidates, task.correlation_key()) {
             return Ok(receiver);
+        }
+        if candidates.iter().any(|candidate| candidate.suspended) {
+            return Ok(Receiver::Paused);
         }
         let start = definition.graph.message_start(message);
         Ok(match start {

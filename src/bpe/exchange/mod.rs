@@ -14,7 +14,7 @@ mod server;
 
 use std::sync::Arc;
 
-use crate::bpe::runtime::{Jobs, Pace, Runtime, work};
+use crate::bpe::runtime::{Controls, Jobs, Pace, Runtime, StartTimers, work};
 use crate::kernel::Health;
 
 pub use connector::{Connection, Connector};
@@ -46,6 +46,23 @@ pub fn start(runtime: &Runtime, server: &Arc<Server>, health: &Health) {
         shutdown.clone(),
         threads,
         Pace::default(),
+    ));
+    shutdown.spawn(work(
+        StartTimers(runtime.clone()),
+        shutdown.clone(),
+        threads,
+        Pace::default(),
+    ));
+    // People wait for these.
+    let soon = Pace {
+        idle: std::time::Duration::from_millis(500),
+        ..Pace::default()
+    };
+    shutdown.spawn(work(
+        Controls(runtime.clone()),
+        shutdown.clone(),
+        threads,
+        soon,
     ));
     let connector = Connector::new(runtime.clone(), Arc::clone(server));
     let connection = connector.connection();

@@ -7,11 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use tokio::sync::Notify;
 
 use super::server::{Server, Trouble};
-use crate::bpe::model::Variables;
 use crate::bpe::plugin::Delivery;
 use crate::bpe::runtime::{Advance, Error, LEASE, Runtime, Work};
 use crate::kernel::{Backoff, Random};
@@ -28,12 +26,6 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from
 pub(super) struct Outbox {
     pub runtime: Runtime,
     pub server: Arc<Server>,
-}
-
-#[derive(Deserialize)]
-struct Signal {
-    name: String,
-    variables: Variables,
 }
 
 impl Work for Outbox {
@@ -73,7 +65,6 @@ impl Work for Outbox {
         match entry.kind.as_str() {
             "message" => self.message(&entry).await,
             "answer" => self.answer(&entry).await,
-            "signal" => self.spread(&entry).await,
             _ => self.signal(&entry).await,
         }
     }
@@ -135,23 +126,8 @@ impl Outbox {
         self.server.update(&task, "minimal").await.map(drop)
     }
 
-    async fn spread(&self, entry: &Entry) -> Result<(), Error> {
-        let Ok(signal) = serde_json::from_str::<Signal>(&entry.document) else {
-            return self.discard(entry).await;
-        };
-        let store = self.runtime.store();
-        store
-            .read(async |conn| outbox::spread_signal(conn, entry, &signal.name).await)
-            .await?;
-        self.bell().notify_one();
-        Ok(())
-    }
-
     async fn signal(&self, entry: &Entry) -> Result<(), Error> {
-        let Ok(signal) = serde_json::from_str::<Signal>(&entry.document) else {
-            return self.discard(entry).await;
-        };
-        let advance = self.runtime.signal(entry, signal.variables).await?;
+        let advance = self.runtime.deliver_signal(entry).await?;
         self.settle(entry, advance).await
     }
 

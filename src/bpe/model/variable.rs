@@ -33,6 +33,8 @@ pub enum Variable {
     Resource(Box<serde_json::Value>),
     Target(Target),
     Targets(Targets),
+    /// Stands in a stored state for a large value that is kept beside it; never in a running one.
+    Apart(String),
 }
 
 /// A receiver of a message (`spec/bpe.md` §6.5).
@@ -85,6 +87,7 @@ impl Variable {
             Self::Resource(_) => "resource",
             Self::Target(_) => "target",
             Self::Targets(_) => "targets",
+            Self::Apart(_) => "apart",
         }
     }
 
@@ -111,6 +114,7 @@ impl Variable {
             Self::Json(value) => value.clone(),
             Self::Resource(value) => (**value).clone(),
             Self::Target(target) => target.to_json(),
+            Self::Apart(digest) => json!({"apart": digest}),
             Self::Targets(targets) => {
                 json!({"entries": targets.entries.iter().map(Target::to_json).collect::<Vec<_>>()})
             }

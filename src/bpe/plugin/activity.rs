@@ -7,7 +7,7 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::bpe::engine::{CallKind, FrameId, Setting};
+use crate::bpe::engine::{CallKind, FrameId, Setting, TaskPatch};
 use crate::bpe::model::Variables;
 use crate::bpe::plugin::package::OnFailure;
 use crate::r4::Resource;
@@ -40,6 +40,10 @@ pub struct Activity {
     pub class: String,
     /// Injected fields, evaluated.
     pub fields: Variables,
+    /// The id of the flow just taken.
+    pub flow: Option<String>,
+    /// An `end` listener runs because the activity is cancelled.
+    pub canceled: bool,
     /// What code sees at this place: inner scopes hide outer ones.
     pub visible: Variables,
     /// The local scope alone.
@@ -67,6 +71,8 @@ pub struct Performance {
     pub settings: Vec<Setting>,
     /// Tasks whose outputs the code has changed.
     pub tasks: Vec<Resource>,
+    /// What a task listener changes of its user task.
+    pub task: Option<Box<TaskPatch>>,
     pub outcome: Performed,
 }
 
@@ -78,6 +84,15 @@ pub enum Performed {
     Error {
         code: String,
         message: Option<String>,
+    },
+    Escalation {
+        code: String,
+    },
+    /// The activity stays until it is told to go on.
+    Wait,
+    /// The code has deleted its own instance, for this reason.
+    Delete {
+        reason: String,
     },
     /// Anything unexpected; `kind` names it as an exception's class would.
     Failed {

@@ -1,6 +1,6 @@
 //! What an exception of plugin code means, where the plugin does not say (spec/bpe.md §6.4, §7.4).
 
-use super::segment::Segment;
+use super::member::Member;
 use crate::bpe::engine::{self, CallKind, Setting};
 use crate::bpe::model::{Event, Kind, Target, Targets, Variable};
 use crate::bpe::plugin::Activity;
@@ -30,7 +30,7 @@ impl Verdict {
 
 /// DSF's default error handlers: the Tasks fail with the reason; most elements end the instance.
 pub(super) fn judge(
-    segment: &mut Segment,
+    member: &mut Member,
     activity: &Activity,
     kind: &str,
     message: &str,
@@ -40,9 +40,9 @@ pub(super) fn judge(
         business_key = activity.business_key, kind, "plugin code failed: {message}"
     );
     match activity.kind {
-        CallKind::Send | CallKind::Throw => send(segment, activity, message),
+        CallKind::Send | CallKind::Throw => send(member, activity, message),
         _ => {
-            segment.tasks.fail_all(&format!(
+            member.tasks.fail_all(&format!(
                 "Process {}:{} has fatal error in step {}:{}, reason: {message}",
                 activity.process, activity.definition, activity.node, activity.frame.0
             ));
@@ -53,23 +53,23 @@ pub(super) fn judge(
 
 /// A message that could not be sent. One of several receivers is left out and the others go on;
 /// a message end event ends as it would have anyway.
-fn send(segment: &mut Segment, activity: &Activity, message: &str) -> Verdict {
+fn send(member: &mut Member, activity: &Activity, message: &str) -> Verdict {
     let text = send_text(activity, message);
     if activity.kind == CallKind::Send
         && let Some(settings) = without_target(activity)
     {
-        segment.tasks.fail_all(&text);
+        member.tasks.fail_all(&text);
         return Verdict::go_on(settings);
     }
-    segment.tasks.fail_all(&text);
-    if ends_here(segment, &activity.node) {
+    member.tasks.fail_all(&text);
+    if ends_here(member, &activity.node) {
         return Verdict::go_on(Vec::new());
     }
     Verdict::delete(message)
 }
 
-fn ends_here(segment: &Segment, node: &str) -> bool {
-    let graph = &segment.definition.graph;
+fn ends_here(member: &Member, node: &str) -> bool {
+    let graph = &member.definition.graph;
     graph
         .find(node)
         .is_some_and(|ix| matches!(graph.node(ix).kind, Kind::End(Event::Message { .. })))

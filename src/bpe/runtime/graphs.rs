@@ -21,6 +21,10 @@ pub struct Definition {
     pub id: Uuid,
     pub process: ProcessId,
     pub suspended: bool,
+    /// What was deployed together has the same number.
+    pub deployment: i64,
+    /// Counts the models of the key.
+    pub version: i32,
     pub graph: Arc<Graph>,
 }
 
@@ -52,6 +56,26 @@ impl Graphs {
         row.map(|row| self.compiled(row)).transpose()
     }
 
+    /// The process that a call activity means.
+    pub(super) async fn called(
+        &self,
+        store: &Store,
+        key: &str,
+        wanted: definition::Wanted<'_>,
+    ) -> Result<Option<Definition>, Error> {
+        let row = store
+            .read(async |conn| definition::called(conn, key, wanted).await)
+            .await?;
+        row.map(|row| self.compiled(row)).transpose()
+    }
+
+    pub(super) async fn newest_of_all(&self, store: &Store) -> Result<Vec<Definition>, Error> {
+        let rows = store
+            .read(async |conn| definition::newest_of_all(conn).await)
+            .await?;
+        rows.into_iter().map(|row| self.compiled(row)).collect()
+    }
+
     fn known(&self, id: Uuid) -> Option<Definition> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.get(&id).cloned()
@@ -59,8 +83,11 @@ impl Graphs {
 
     fn compiled(&self, row: definition::Definition) -> Result<Definition, Error> {
         if let Some(known) = self.known(row.id) {
-            let suspended = row.suspended;
-            return Ok(Definition { suspended, ..known });
+            return Ok(Definition {
+                suspended: row.suspended,
+                deployment: row.deployment,
+                ..known
+            });
         }
         let definition = Definition {
             id: row.id,
@@ -70,6 +97,8 @@ impl Graphs {
                 version: row.version_tag,
             },
             suspended: row.suspended,
+            deployment: row.deployment,
+            version: row.version,
         };
         self.0
             .lock()
@@ -80,19 +109,10 @@ impl Graphs {
 }
 
 fn compile(row: &definition::Definition) -> Result<Graph, Error> {
-    let unreadable = |problem: String| Error::Unreadable {
+    let mut graph = parsed(&row.source, &row.key).map_err(|problem| Error::Unreadable {
         id: row.id,
         problem,
-    };
-    let parsed = parse::parse(&row.source).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        unreadable(lines.join("; "))
     })?;
-    let mut graph = parsed
-        .graphs
-        .into_iter()
-        .find(|graph| graph.key == row.key)
-        .ok_or_else(|| unreadable(format!("holds no process {}", row.key)))?;
     graph.inject(&Inject {
         place: Place::End,
         event: "end",
@@ -100,4 +120,17 @@ fn compile(row: &definition::Definition) -> Result<Graph, Error> {
         first: true,
     });
     Ok(graph)
+}
+
+/// One process of a BPMN file.
+pub(super) fn parsed(source: &str, key: &str) -> Result<Graph, String> {
+    let parsed = parse::parse(source).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        lines.join("; ")
+    })?;
+    parsed
+        .graphs
+        .into_iter()
+        .find(|graph| graph.key == key)
+        .ok_or_else(|| format!("holds no process {key}"))
 }

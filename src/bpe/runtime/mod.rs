@@ -5,15 +5,24 @@
 //! and stores the result by [`crate::store::bpe::flush`]. Whoever lost the lease meanwhile
 //! changes nothing. What the statement put into the outbox is sent afterwards.
 
+mod apart;
+mod conclude;
+mod control;
 mod failure;
 mod gather;
 mod graphs;
 mod jobs;
+mod lease;
+mod look;
 mod loops;
+mod member;
 mod segment;
+mod signal;
+mod start_timer;
 mod tasks;
 mod trigger;
 mod turns;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,13 +35,18 @@ use crate::bpe::plugin::{Host, ProcessId};
 use crate::kernel::{Clock, Shutdown};
 use crate::store::{self, Store};
 
+pub use control::{Action, Controls, ask};
 pub use graphs::{Definition, Graphs};
 pub use jobs::Jobs;
+pub use look::{Look, look};
 pub use loops::{LEASE, Pace, Work, work};
 pub use tasks::failed_with;
 use turns::Turns;
 
-pub use trigger::{Advance, Incoming, Starting};
+pub use signal::signal_start;
+pub use start_timer::{DeployError, StartTimers, deploy};
+pub use trigger::{Advance, Begin, Incoming, Starting};
+pub use watch::{Counts, Watch};
 
 /// What administrators may choose.
 #[derive(Clone, Debug)]
@@ -49,6 +63,12 @@ pub struct Settings {
     pub threads: usize,
     /// How long the history of an ended instance is kept, in days.
     pub history_days: i64,
+    /// A BPMN error that nobody catches fails its step instead of ending its path. Only scenarios
+    /// choose this; DSF's processes rely on the other.
+    pub strict_errors: bool,
+    /// Calls of code in one segment; more than that is a loop without a wait. A multi-instance over
+    /// all partners needs far fewer.
+    pub most_calls: u32,
 }
 
 impl Default for Settings {
@@ -60,6 +80,8 @@ impl Default for Settings {
             answer_deadline: Duration::from_secs(7 * 24 * 60 * 60),
             threads: 4,
             history_days: 30,
+            strict_errors: false,
+            most_calls: 50_000,
         }
     }
 }
@@ -83,6 +105,8 @@ pub struct Bells {
     pub inbox: Notify,
     pub outbox: Notify,
     pub jobs: Notify,
+    pub timers: Notify,
+    pub control: Notify,
 }
 
 /// The engine of one node. Cloning shares it.
@@ -96,6 +120,7 @@ pub struct Runtime {
     shutdown: Shutdown,
     settings: Arc<Settings>,
     bells: Arc<Bells>,
+    watch: Arc<dyn Watch>,
 }
 
 impl Runtime {
@@ -116,7 +141,15 @@ impl Runtime {
             shutdown,
             settings: Arc::new(settings),
             bells: Arc::default(),
+            watch: Arc::new(Counts::default()),
         }
+    }
+
+    /// Tells somebody else what happens.
+    #[must_use]
+    pub fn watched(mut self, watch: Arc<dyn Watch>) -> Self {
+        self.watch = watch;
+        self
     }
 
     #[must_use]
@@ -139,6 +172,11 @@ impl Runtime {
         &self.shutdown
     }
 
+    /// A deployed model.
+    pub async fn definition_by_id(&self, id: Uuid) -> Result<Definition, Error> {
+        self.graphs.by_id(&self.store, id).await
+    }
+
     /// The newest model of a process and version, suspended or not.
     pub async fn definition(&self, process: &ProcessId) -> Result<Option<Definition>, Error> {
         self.graphs.newest(&self.store, process).await
@@ -150,3 +188,6 @@ impl Runtime {
 pub fn failure_text(failure: &engine::Failure) -> String {
     format!("{}: {}", failure.kind, failure.message)
 }
+
+#[cfg(test)]
+mod tests;

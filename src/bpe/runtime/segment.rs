@@ -1,275 +1,403 @@
 //! One trigger to quiescence: engine steps and plugin calls in turn, nothing stored yet.
+//!
+//! Instances that call each other move together: what a called instance starts, ends or throws
+//! reaches its caller in the same segment, and all of it is stored in one transaction.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use futures_util::future::BoxFuture;
+use serde_json::json;
 use uuid::Uuid;
 
-use super::gather::Gathered;
 use super::graphs::{ANSWER_TASKS, Definition};
-use super::tasks::Held;
-use super::{Runtime, failure};
+use super::lease::{Had, Leases};
+use super::member::{Member, Sending};
+use super::{Error, Runtime, apart, failure};
 use crate::bpe::engine::{
-    self, Answer, Ask, Call, CallKind, End, FrameId, Next, Outcome, Request, Setting, State, Step,
-    Trigger,
+    self, Answer, Ask, Call, CallKind, Child, ChildStart, FrameId, Next, Request, Start, Step,
+    SubscriptionKind, Trigger, Waiting,
 };
-use crate::bpe::model::{Variable, Variables};
-use crate::bpe::plugin::package::OnFailure;
-use crate::bpe::plugin::{Activity, Message, Performance, Performed};
-use crate::r4::json;
-use crate::store::bpe::flush::OutboxRow;
+use crate::bpe::model::Variables;
+use crate::store::bpe::flush::{Caller, Fired, Received};
+use crate::store::bpe::{definition, inbox, instance};
 
-/// Name of the process variable whose value also finds the instance (spec/bpe.md §6.3).
-const ALTERNATIVE_KEY: &str = "alternativeBusinessKey";
-
-/// The work on one instance between two commits.
+/// The work on one instance, and on those it calls or was called by, between two commits.
 pub(super) struct Segment {
     pub runtime: Runtime,
-    pub definition: Definition,
-    pub instance: Uuid,
-    pub business_key: String,
-    pub alternative_key: Option<String>,
-    pub tasks: Held,
-    pub gathered: Gathered,
-    pub outbox: Vec<OutboxRow>,
+    /// The first is the one that the trigger is for.
+    pub members: Vec<Member>,
+    pub leases: Leases,
+    pub consumed: Consumed,
+    /// What happened, in order, over all members.
+    pub events: Vec<(Uuid, engine::Event)>,
+    /// The activity whose code is left out, by somebody's decision.
+    pub skips: Option<String>,
+    /// How often code was called or another instance asked for.
+    requests: u32,
 }
 
-/// How a segment left its instance.
-pub(super) enum Left {
-    Waiting(Box<State>),
-    Ended { outcome: String },
+/// What the step takes out of the inbox, the outbox or the start timers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Consumed {
+    pub received: Option<Received>,
+    pub sent: Option<(Uuid, i64)>,
+    pub fired: Option<Fired>,
+    /// The wish of somebody that is fulfilled by it.
+    pub control: Option<Uuid>,
+}
+
+/// Why a segment came to nothing.
+pub(super) enum Stop {
+    Failed(engine::Failure),
+    /// An instance that it needs is in somebody else's hands.
+    Busy,
+    /// What it is about is gone.
+    Stale,
+    Broken(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<crate::store::Error> for Stop {
+    fn from(error: crate::store::Error) -> Self {
+        Self::Broken(error.into())
+    }
 }
 
 impl Segment {
-    /// Runs until every token waits or the instance is over.
-    ///
-    /// # Errors
-    /// The failure of the step; nothing that was gathered may be stored then.
-    pub(super) async fn run(
-        &mut self,
-        state: State,
-        trigger: Trigger,
-    ) -> Result<Left, engine::Failure> {
-        let mut step = self.step(state, trigger)?;
-        loop {
-            self.gathered.absorb(step.changes);
-            match step.next {
-                Next::Wait => return Ok(Left::Waiting(Box::new(step.state))),
-                Next::End(end) => {
-                    return Ok(Left::Ended {
-                        outcome: self.end(&end),
-                    });
-                }
-                Next::Request(request) => {
-                    let answer = self.answer(&step.state, &request).await;
-                    let trigger = Trigger::Answer {
-                        request: request.id,
-                        answer,
-                    };
-                    step = self.step(step.state, trigger)?;
-                }
-            }
+    pub(super) fn new(runtime: &Runtime, first: Member, leases: Leases) -> Self {
+        Self {
+            runtime: runtime.clone(),
+            members: vec![first],
+            leases,
+            consumed: Consumed::default(),
+            events: Vec::new(),
+            skips: None,
+            requests: 0,
         }
     }
 
+    /// Runs one trigger of a member, whatever it asks for on the way. A request that is already
+    /// being served is left to whoever serves it.
+    pub(super) fn drive(&mut self, at: usize, trigger: Trigger) -> BoxFuture<'_, Result<(), Stop>> {
+        Box::pin(async move {
+            let outer = self.members[at].pending;
+            let mut trigger = trigger;
+            loop {
+                let step = self.step(at, trigger)?;
+                let Some(request) = self.absorb(at, step).await? else {
+                    return Ok(());
+                };
+                if Some(request.id) == outer {
+                    return Ok(());
+                }
+                self.members[at].pending = Some(request.id);
+                let answer = self.serve(at, &request).await?;
+                self.members[at].pending = outer;
+                if self.members[at].end.is_some() {
+                    return Ok(());
+                }
+                trigger = Trigger::Answer {
+                    request: request.id,
+                    answer,
+                };
+            }
+        })
+    }
+
     /// A bug in the interpreter ends this step, not the node.
-    fn step(&self, state: State, trigger: Trigger) -> Result<Step, engine::Failure> {
+    fn step(&mut self, at: usize, trigger: Trigger) -> Result<Step, Stop> {
         let now = self.runtime.clock.now();
-        let graph = &self.definition.graph;
+        let member = &mut self.members[at];
+        let Some(state) = member.state.take() else {
+            return Err(Stop::Stale);
+        };
+        let graph = &member.definition.graph;
         catch_unwind(AssertUnwindSafe(|| {
             engine::step(graph, state, trigger, now)
         }))
         .unwrap_or_else(|_| Err(failure::panicked()))
+        .map_err(Stop::Failed)
     }
 
-    /// Answers what is still open and names the end.
-    fn end(&mut self, end: &End) -> String {
-        match end {
-            End::Completed { .. } => {
-                self.tasks.complete_all();
-                "completed".to_owned()
+    /// Keeps what a step left; the end of a called instance is news for its caller.
+    async fn absorb(&mut self, at: usize, step: Step) -> Result<Option<Request>, Stop> {
+        let member = &mut self.members[at];
+        member.moved = true;
+        let events = step.changes.history.iter().cloned();
+        self.events.extend(events.map(|event| (member.id, event)));
+        member.gathered.absorb(step.changes);
+        match step.next {
+            Next::Wait => member.state = Some(step.state),
+            Next::Request(request) => {
+                member.state = Some(step.state);
+                return Ok(Some(request));
             }
-            End::Canceled { reason, .. } => {
-                self.tasks.fail_all(reason);
-                format!("canceled: {reason}")
+            Next::End(end) => {
+                member.end(end.clone());
+                self.tell_caller(at, Child::Ended(end)).await?;
             }
         }
+        Ok(None)
     }
 
-    async fn answer(&mut self, state: &State, request: &Request) -> Answer {
+    async fn serve(&mut self, at: usize, request: &Request) -> Result<Answer, Stop> {
+        self.count(request)?;
+        let nothing = Answer::done(Vec::new());
         match &request.ask {
             Ask::Call(call) if call.class == ANSWER_TASKS => {
-                self.tasks.complete_scope(state.parent(request.frame));
-                Answer::done(Vec::new())
+                let member = &mut self.members[at];
+                let parent = member
+                    .state
+                    .as_ref()
+                    .and_then(|state| state.parent(request.frame));
+                member.tasks.complete_scope(parent);
             }
+            Ask::Call(call) if self.skips_code(request, call) => {}
             Ask::Call(call) => {
-                let activity = self.activity(state, request.frame, Sending::by(request, call));
+                let sending = Sending::by(request, call);
+                let activity = self.members[at].activity(request.frame, sending);
                 let performance = self.runtime.host.perform(activity.clone()).await;
-                self.performed(&activity, performance)
+                let runtime = self.runtime.clone();
+                return Ok(self.members[at].performed(&runtime, &activity, performance));
             }
             Ask::Signal {
-                name, variables, ..
+                name,
+                variables,
+                business_key,
             } => {
-                self.outbox.push(self.signal(name, variables));
-                Answer::done(Vec::new())
+                self.signal(at, name, variables, business_key.as_deref())
+                    .await?;
             }
-            // Nobody called this instance. As DSF does it: an error that nobody catches ends its
-            // path, and the Tasks are complete unless code has failed them (spec/bpe.md §8.5).
-            Ask::Escalate { .. } | Ask::Error { .. } => Answer::done(Vec::new()),
-            Ask::Start(child) => Answer {
-                outcome: Outcome::Failed {
-                    kind: "UnsupportedElement".to_owned(),
-                    message: format!(
-                        "process '{}' cannot be called: call activities do not run yet",
-                        child.key
-                    ),
-                },
-                ..Answer::done(Vec::new())
-            },
-            Ask::Cancel => Answer::done(Vec::new()),
+            Ask::Escalate { code, variables } => {
+                let (code, variables) = (code.clone(), variables.clone());
+                self.tell_caller(at, Child::Escalated { code, variables })
+                    .await?;
+            }
+            Ask::Error {
+                code,
+                message,
+                variables,
+            } => {
+                let news = Child::Threw {
+                    code: code.clone(),
+                    message: message.clone(),
+                    variables: variables.clone(),
+                };
+                self.tell_caller(at, news).await?;
+            }
+            Ask::Start(child) => self.start_child(at, request, child).await?,
+            Ask::Cancel => self.cancel_child(at, request.frame).await?,
         }
+        Ok(nothing)
     }
 
-    /// What code is told about the place where it runs.
-    pub(super) fn activity(&self, state: &State, frame: FrameId, sending: Sending) -> Activity {
-        let Sending {
-            node,
-            kind,
-            class,
-            fields,
-        } = sending;
-        Activity {
-            process: self.definition.process.clone(),
-            definition: self.definition.id,
-            instance: self.instance,
-            business_key: self.business_key.clone(),
-            effect: effect(self.instance, frame, &kind),
-            node,
-            frame,
-            kind,
-            class,
-            fields,
-            visible: state.visible(frame),
-            local: state.local(frame),
-            tasks: self.tasks.seen_from(state.parent(frame)),
-        }
+    fn skips_code(&self, request: &Request, call: &Call) -> bool {
+        let listens = matches!(
+            call.kind,
+            CallKind::ExecutionListener { .. } | CallKind::TaskListener { .. }
+        );
+        !listens && self.skips.as_ref() == Some(&request.activity)
     }
 
-    /// Takes in what code did and turns its outcome into the engine's.
-    fn performed(&mut self, activity: &Activity, performance: Performance) -> Answer {
-        let mut settings = performance.settings;
-        self.note(&settings);
-        self.tasks.update(performance.tasks);
-        let (outcome, delete) = match performance.outcome {
-            Performed::Done => (Outcome::Done, None),
-            Performed::Error { code, message } => (Outcome::BpmnError { code, message }, None),
-            Performed::Send(message) => {
-                self.outbox.push(self.message(activity, &message));
-                (Outcome::Wait, None)
+    /// A loop that only ever calls code would never come to a wait.
+    fn count(&mut self, request: &Request) -> Result<(), Stop> {
+        self.requests += 1;
+        if self.requests <= self.runtime.settings.most_calls {
+            return Ok(());
+        }
+        Err(Stop::Failed(engine::Failure {
+            activity: request.activity.clone(),
+            kind: "endless".to_owned(),
+            message: "the process runs in circles without waiting for anything".to_owned(),
+        }))
+    }
+
+    /// The own receivers of a signal hear it now, everybody else by the outbox.
+    async fn signal(
+        &mut self,
+        at: usize,
+        name: &str,
+        variables: &Variables,
+        business_key: Option<&str>,
+    ) -> Result<(), Stop> {
+        let document = json!({
+            "name": name, "variables": variables, "businessKey": business_key,
+        });
+        let settings = self.runtime.settings.clone();
+        self.members[at].signal(document.to_string(), &settings);
+        let state = self.members[at].state.as_ref();
+        let receivers: Vec<_> = state
+            .into_iter()
+            .flat_map(engine::State::subscriptions)
+            .filter(|row| row.kind == SubscriptionKind::Signal && row.name == name)
+            .map(|row| row.id)
+            .collect();
+        for subscription in receivers {
+            let state = self.members[at].state.as_ref();
+            if state.is_none_or(|state| state.receiving_scope(subscription).is_none()) {
+                continue;
             }
-            Performed::Failed { kind, message } if self.keeps_failures(activity) => {
-                (Outcome::Failed { kind, message }, None)
-            }
-            Performed::Failed { kind, message } => {
-                let verdict = failure::judge(self, activity, &kind, &message);
-                settings.extend(verdict.settings);
-                (Outcome::Done, verdict.delete)
+            let variables = variables.clone();
+            let trigger = Trigger::Signal {
+                subscription,
+                variables,
+            };
+            self.drive(at, trigger).await?;
+        }
+        Ok(())
+    }
+
+    /// Hands news to the call activity that called a member, if it still waits.
+    async fn tell_caller(&mut self, at: usize, child: Child) -> Result<(), Stop> {
+        let Some(caller) = self.members[at].caller else {
+            return Ok(());
+        };
+        let Some(above) = self.member(caller.instance).await? else {
+            return Ok(());
+        };
+        let frame = frame(caller.frame);
+        let state = self.members[above].state.as_ref();
+        let waits = state.is_some_and(|state| {
+            let mut waiting = state.waiting();
+            waiting.any(|(id, _, waits)| id == frame && waits == Waiting::Child)
+        });
+        if waits {
+            self.drive(above, Trigger::Child { frame, child }).await?;
+        }
+        Ok(())
+    }
+
+    async fn start_child(
+        &mut self,
+        at: usize,
+        request: &Request,
+        child: &ChildStart,
+    ) -> Result<(), Stop> {
+        let definition = self.called(at, child).await?;
+        let definition = definition.filter(|found| !found.suspended);
+        let Some(definition) = definition else {
+            return Err(Stop::Failed(engine::Failure {
+                activity: request.activity.clone(),
+                kind: "call".to_owned(),
+                message: format!(
+                    "no process '{}' that may start is deployed to be called",
+                    child.key
+                ),
+            }));
+        };
+        let caller = Caller {
+            instance: self.members[at].id,
+            frame: number(request.frame),
+        };
+        let key = child.business_key.clone();
+        let mut member = Member::new(Uuid::now_v7(), definition, key.clone(), Some(caller));
+        let strict = self.members[at]
+            .state
+            .as_ref()
+            .is_some_and(|state| state.strict_errors);
+        if let Some(state) = &mut member.state {
+            state.strict_errors = strict;
+        }
+        self.members.push(member);
+        let start = Start {
+            at: None,
+            business_key: key,
+            variables: child.variables.clone(),
+            called: true,
+        };
+        self.drive(self.members.len() - 1, Trigger::Start(start))
+            .await
+    }
+
+    async fn called(&self, at: usize, child: &ChildStart) -> Result<Option<Definition>, Stop> {
+        let own = &self.members[at].definition;
+        let version = child.version.map(i32::try_from).transpose();
+        let Ok(version) = version else {
+            return Ok(None);
+        };
+        let wanted = definition::Wanted {
+            version,
+            version_tag: child.version_tag.as_deref(),
+            deployment: child.same_deployment.then_some(own.deployment),
+        };
+        Ok(self
+            .runtime
+            .graphs
+            .called(&self.runtime.store, &child.key, wanted)
+            .await?)
+    }
+
+    async fn cancel_child(&mut self, at: usize, call: FrameId) -> Result<(), Stop> {
+        let caller = Caller {
+            instance: self.members[at].id,
+            frame: number(call),
+        };
+        let here = self
+            .members
+            .iter()
+            .position(|member| member.caller == Some(caller) && member.end.is_none());
+        let child = match here {
+            Some(child) => Some(child),
+            None => {
+                let found = self
+                    .runtime
+                    .store
+                    .read(async |conn| {
+                        instance::called_by(conn, caller.instance, caller.frame).await
+                    })
+                    .await?;
+                match found.filter(|id| self.members.iter().all(|member| member.id != *id)) {
+                    Some(id) => self.member(id).await?,
+                    None => None,
+                }
             }
         };
-        Answer {
-            settings,
-            task: None,
-            delete,
-            outcome,
+        if let Some(child) = child {
+            let reason = "the call activity was cancelled".to_owned();
+            self.drive(child, Trigger::Cancel { reason }).await?;
         }
+        Ok(())
     }
 
-    /// The process wants failed steps kept for an administrator: the step fails as a whole, and the
-    /// job that it belongs to is retried and then left as an incident.
-    fn keeps_failures(&self, activity: &Activity) -> bool {
-        self.runtime.host.on_failure(&activity.process) == OnFailure::Incident
-    }
-
-    /// The alternative key stands in a column of its own, to be found by.
-    pub(super) fn note(&mut self, settings: &[Setting]) {
-        for setting in settings {
-            if setting.name == ALTERNATIVE_KEY && !setting.local {
-                let text = setting.value.as_ref().and_then(Variable::as_str);
-                self.alternative_key = text.map(str::to_owned);
-            }
+    /// The member with this id; an instance that is not one yet is leased and loaded.
+    pub(super) async fn member(&mut self, id: Uuid) -> Result<Option<usize>, Stop> {
+        if let Some(at) = self.members.iter().position(|member| member.id == id) {
+            return Ok(Some(at));
         }
-    }
-
-    fn message(&self, activity: &Activity, message: &Message) -> OutboxRow {
-        OutboxRow {
-            id: Uuid::now_v7(),
-            kind: "message",
-            frame: i64::try_from(activity.frame.0).ok(),
-            task: None,
-            document: text(&message.task),
-            address: Some(message.address.clone()),
-            call: serde_json::to_string(&Sending::of(activity)).ok(),
-            patience_seconds: self.runtime.settings.send_deadline.as_secs_f64(),
-        }
-    }
-
-    fn signal(&self, name: &str, variables: &Variables) -> OutboxRow {
-        OutboxRow {
-            id: Uuid::now_v7(),
-            kind: "signal",
-            frame: None,
-            task: None,
-            document: serde_json::json!({ "name": name, "variables": variables }).to_string(),
-            address: None,
-            call: None,
-            patience_seconds: self.runtime.settings.answer_deadline.as_secs_f64(),
-        }
+        let leased = match self.leases.wait(&self.runtime, id).await? {
+            Had::Taken(leased) => leased,
+            Had::Busy => return Err(Stop::Busy),
+            Had::Gone => return Ok(None),
+        };
+        let member = self.runtime.loaded(&leased).await?;
+        self.members.push(member);
+        Ok(Some(self.members.len() - 1))
     }
 }
 
-/// The call that waits for the outcome of its message, as the outbox keeps it.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Sending {
-    pub node: String,
-    pub kind: CallKind,
-    pub class: String,
-    pub fields: Variables,
-}
-
-impl Sending {
-    fn by(request: &Request, call: &Call) -> Self {
-        Self {
-            node: request.activity.clone(),
-            kind: call.kind.clone(),
-            class: call.class.clone(),
-            fields: call.fields.clone(),
-        }
-    }
-
-    fn of(activity: &Activity) -> Self {
-        Self {
-            node: activity.node.clone(),
-            kind: activity.kind.clone(),
-            class: activity.class.clone(),
-            fields: activity.fields.clone(),
-        }
+impl Runtime {
+    /// A leased instance with its model and its Tasks.
+    pub(super) async fn loaded(&self, leased: &instance::Leased) -> Result<Member, Error> {
+        let tasks = self
+            .store
+            .read(async |conn| inbox::of_instance(conn, leased.id).await)
+            .await?;
+        let definition = self.graphs.by_id(&self.store, leased.definition).await?;
+        let state = apart::join(&self.store, leased.id, &leased.state).await?;
+        Ok(Member::load(leased, definition, tasks, state))
     }
 }
 
-/// A Task as text for the database.
-pub(super) fn text(task: &crate::r4::Resource) -> String {
-    String::from_utf8_lossy(&json::write(task, false)).into_owned()
+/// Frames are counted from 1 within an instance; none comes near the sign.
+pub(super) fn number(frame: FrameId) -> i64 {
+    i64::try_from(frame.0).unwrap_or(i64::MAX)
 }
 
-/// Names one call of code for good: the same call repeated after a crash has the same name.
-fn effect(instance: Uuid, frame: FrameId, kind: &CallKind) -> Uuid {
-    let mut hash = Sha256::new();
-    hash.update(instance.as_bytes());
-    hash.update(frame.0.to_be_bytes());
-    hash.update(format!("{kind:?}").as_bytes());
-    let digest = hash.finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    uuid::Builder::from_random_bytes(bytes).into_uuid()
+pub(super) fn frame(number: i64) -> FrameId {
+    FrameId(u64::try_from(number).unwrap_or(u64::MAX))
 }

@@ -124,7 +124,7 @@ impl Held {
                 kind: "answer",
                 frame: None,
                 task: Some(held.id),
-                document: super::segment::text(&held.task),
+                document: super::member::text(&held.task),
                 address: None,
                 call: None,
                 patience_seconds: patience.as_secs_f64(),
@@ -138,7 +138,7 @@ impl Held {
             .filter(|held| held.changed || held.answered)
             .map(|held| TaskRow {
                 task: held.id,
-                document: super::segment::text(&held.task),
+                document: super::member::text(&held.task),
                 answered: held.answered,
             })
             .collect()

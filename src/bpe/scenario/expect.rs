@@ -109,7 +109,7 @@ fn waits(world: &World, expect: &Expect) -> Held {
     jobs(world, expect)
 }
 
-fn is_outside(waits: Waiting) -> bool {
+pub(super) fn is_outside(waits: Waiting) -> bool {
     matches!(
         waits,
         Waiting::Event | Waiting::UserTask | Waiting::Continue

@@ -100,6 +100,16 @@ impl World {
     fn run_due(&mut self, what: What) -> Result<(), Fault> {
         match what {
             What::Job(at, job) => self.run_job(at, job),
+            What::Start(at, number) if self.ground.is_some() => {
+                let definition = &self.it.definitions[at];
+                let (id, sequence) = (definition.id, definition.timers[number].sequence);
+                let fired = self.ground.as_ref().map(|ground| {
+                    ground.set_clock(self.it.now);
+                    ground.fire(id, sequence)
+                });
+                fired.unwrap_or(Ok(()))?;
+                self.look()
+            }
             What::Start(at, number) => {
                 let now = self.it.now;
                 let definition = &mut self.it.definitions[at];
@@ -117,6 +127,11 @@ impl World {
 
     /// A failing job is taken back and counts down its retries.
     fn run_job(&mut self, at: usize, job: WaitId) -> Result<(), Fault> {
+        if let Some(ground) = &self.ground {
+            ground.set_clock(self.it.now);
+            ground.run_job(self.it.instances[at].id, job.0)?;
+            return self.look();
+        }
         let ran = self.atomically(|world| world.drive(at, Trigger::Job { job }));
         if let Err(message) = ran {
             let failure = Failure {

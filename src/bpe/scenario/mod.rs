@@ -1,13 +1,15 @@
-//! Scenarios: executable expectations for processes (`spec/scenario.md`), played on the pure
-//! engine and a virtual clock. No database, no network, no waiting.
+//! Scenarios: executable expectations for processes (`spec/scenario.md`), played on a virtual clock
+//! without network and without waiting: on the pure engine or, given a database, on the runtime.
 
 mod correlate;
 mod expect;
 mod file;
+mod ground;
 mod host;
 mod job;
 mod perform;
 pub mod source;
+mod stub;
 mod value;
 mod world;
 
@@ -15,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 use file::Scenario;
 use world::World;
+
+pub use ground::Floor;
 
 /// What became of one scenario.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -50,9 +54,9 @@ impl Mismatch {
     }
 }
 
-/// Plays a scenario file.
+/// Plays a scenario file, on a database if one is given.
 #[must_use]
-pub fn run(file: &Path) -> Report {
+pub fn run(file: &Path, floor: Option<&Floor>) -> Report {
     let mut report = Report {
         file: file.to_owned(),
         name: String::new(),
@@ -62,7 +66,7 @@ pub fn run(file: &Path) -> Report {
         found: None,
         path: Vec::new(),
     };
-    if let Err(mismatch) = play(file, &mut report) {
+    if let Err(mismatch) = play(file, floor, &mut report) {
         report.expected = Some(mismatch.expected);
         report.found = Some(mismatch.found);
     } else {
@@ -71,13 +75,13 @@ pub fn run(file: &Path) -> Report {
     report
 }
 
-fn play(file: &Path, report: &mut Report) -> Result<(), Mismatch> {
+fn play(file: &Path, floor: Option<&Floor>, report: &mut Report) -> Result<(), Mismatch> {
     let readable = |error: String| Mismatch::new("a scenario file", error);
     let text = std::fs::read_to_string(file).map_err(|error| readable(error.to_string()))?;
     let scenario: Scenario = toml::from_str(&text).map_err(|error| readable(error.to_string()))?;
     report.name.clone_from(&scenario.name);
     let folder = file.parent().unwrap_or(Path::new("."));
-    let mut world = World::new(&scenario, folder.to_owned()).map_err(readable)?;
+    let mut world = World::new(&scenario, folder.to_owned(), floor).map_err(readable)?;
     let deployed = world.deploy(&scenario.models);
     if let Some(text) = &scenario.deploy_error {
         return match deployed {

@@ -291,8 +291,15 @@ impl World {
     fn suspend(&mut self, what: &Value, step: &Step, suspended: bool) -> Result<(), Fault> {
         if let Some(key) = what.as_str() {
             let definition = self.latest_of(key)?;
-            self.it.definitions[definition].suspended = suspended;
-            return Ok(());
+            let found = &mut self.it.definitions[definition];
+            found.suspended = suspended;
+            return match &self.ground {
+                Some(ground) => {
+                    ground.suspend(&found.graph.key, &found.version_tag, suspended)?;
+                    self.look()
+                }
+                None => Ok(()),
+            };
         }
         let by_key = step.business_key.as_ref().and_then(|key| {
             self.running()

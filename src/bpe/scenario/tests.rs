@@ -33,7 +33,7 @@ fn every_claimed_scenario_passes() {
     let (mut passed, mut failed, mut broken) = (BTreeSet::new(), Vec::new(), Vec::new());
     for file in &files {
         let name = file.file_stem().unwrap().to_string_lossy().into_owned();
-        let report = run(file);
+        let report = run(file, None);
         if report.passed {
             passed.insert(name);
             continue;
@@ -75,7 +75,7 @@ fn the_scenarios_of_our_own_plugins_pass() {
     for plugin in std::fs::read_dir(plugins).into_iter().flatten() {
         let tests = std::fs::read_dir(plugin.unwrap().path().join("tests"));
         for file in tests.into_iter().flatten() {
-            let report = run(&file.unwrap().path());
+            let report = run(&file.unwrap().path(), None);
             assert!(report.passed, "{report:#?}");
         }
     }

@@ -1,24 +1,29 @@
 //! Everything that is deployed and running in a scenario.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::file::{Scenario, Service};
+use super::file::Scenario;
+use super::ground::{Floor, Ground};
 use super::source;
+use super::stub::Stubs;
 use crate::bpe::engine::{
-    Child, End, EventKind, FrameId, InstanceId, Next, Request, Schedule, Start, State, Step,
-    Trigger, WaitId, start_schedule, step,
+    Child, End, Event as Happened, EventKind, FrameId, InstanceId, Next, Request, Schedule, Start,
+    State, Step, Trigger, WaitId, start_schedule, step,
 };
 use crate::bpe::model::{Event, Graph, NodeIx, Variables};
-use crate::bpe::parse;
+use crate::bpe::{parse, runtime};
 
 /// A definition version.
 #[derive(Clone)]
 pub(super) struct Definition {
+    /// Its row, on a database.
+    pub id: Uuid,
+    pub version_tag: String,
     pub graph: Arc<Graph>,
     pub version: u32,
     pub deployment: u32,
@@ -36,6 +41,7 @@ pub(super) struct StartTimer {
 
 #[derive(Clone)]
 pub(super) struct Instance {
+    pub id: Uuid,
     pub definition: usize,
     /// Empty while a step works on it.
     pub state: Option<State>,
@@ -63,12 +69,12 @@ pub(super) struct Contents {
 
 pub(super) struct World {
     pub folder: PathBuf,
-    pub services: BTreeMap<String, Service>,
+    pub stubs: Arc<Stubs>,
     pub manual: bool,
     strict: bool,
+    /// What is deployed and running; on a database, a copy of it.
     pub it: Contents,
-    /// Calls of services count even if they are rolled back.
-    pub calls: BTreeMap<String, u32>,
+    pub ground: Option<Ground>,
     pub path: Vec<String>,
 }
 
@@ -76,7 +82,11 @@ pub(super) struct World {
 pub(super) type Fault = String;
 
 impl World {
-    pub(super) fn new(scenario: &Scenario, folder: PathBuf) -> Result<Self, String> {
+    pub(super) fn new(
+        scenario: &Scenario,
+        folder: PathBuf,
+        floor: Option<&Floor>,
+    ) -> Result<Self, String> {
         let clock = scenario.clock.as_deref().unwrap_or("2026-01-01T00:00:00Z");
         let now = clock
             .parse()
@@ -91,13 +101,16 @@ impl World {
             completed: Vec::new(),
             canceled: Vec::new(),
         };
+        let stubs = Arc::new(Stubs::new(scenario.services.clone()));
+        let strict = scenario.strict_errors;
+        let ground = floor.map(|floor| Ground::new(floor, now, &stubs, strict));
         Ok(Self {
             folder,
-            services: scenario.services.clone(),
+            stubs,
             manual: scenario.manual_jobs,
-            strict: scenario.strict_errors,
+            strict,
             it,
-            calls: BTreeMap::new(),
+            ground: ground.transpose()?,
             path: Vec::new(),
         })
     }
@@ -105,6 +118,7 @@ impl World {
     /// Deploys models together, or none of them.
     pub(super) fn deploy(&mut self, models: &[String]) -> Result<(), Fault> {
         let mut graphs = Vec::new();
+        let mut sources = Vec::new();
         for model in models {
             let text = source::model(&self.folder.join(model))?;
             let parsed = parse::parse(&text).map_err(|problems| {
@@ -114,9 +128,17 @@ impl World {
                     .collect();
                 texts.join("\n")
             })?;
-            graphs.extend(parsed.graphs);
+            for graph in parsed.graphs {
+                let version_tag = graph.version_tag.clone().unwrap_or_default();
+                sources.push((graph.key.clone(), version_tag, text.clone()));
+                graphs.push(graph);
+            }
         }
         self.check_message_starts(&graphs)?;
+        if let Some(ground) = &mut self.ground {
+            ground.deploy(&sources)?;
+            return self.look();
+        }
         let deployment = self
             .it
             .definitions
@@ -156,6 +178,8 @@ impl World {
             }
         }
         self.it.definitions.push(Definition {
+            id: Uuid::nil(),
+            version_tag: graph.version_tag.clone().unwrap_or_default(),
             graph: Arc::new(graph),
             version: version + 1,
             deployment,
@@ -228,12 +252,18 @@ impl World {
         if found.suspended {
             return Err(format!("process '{}' is suspended", found.graph.key));
         }
+        if let Some(ground) = &self.ground {
+            ground.begin(found.id, start)?;
+            self.look()?;
+            return Ok(self.it.instances.len() - 1);
+        }
         let at = self.it.instances.len();
         let mut state = State::new(InstanceId(Uuid::from_u128(at as u128 + 1)));
         state.strict_errors = self.strict;
         let (pending, end, business_key) = (None, None, start.business_key.clone());
         let state = Some(state);
         self.it.instances.push(Instance {
+            id: Uuid::nil(),
             definition,
             business_key,
             state,
@@ -268,6 +298,10 @@ impl World {
     /// One trigger to quiescence, whatever it asks for on the way. Requests of a segment
     /// that is already being served are left to whoever serves them.
     pub(super) fn drive(&mut self, at: usize, trigger: Trigger) -> Result<(), Fault> {
+        if let Some(ground) = &self.ground {
+            ground.trigger(self.it.instances[at].id, trigger)?;
+            return self.look();
+        }
         let graph = self.graph(at);
         let outer = self.it.instances[at].pending;
         let mut trigger = trigger;
@@ -297,16 +331,7 @@ impl World {
 
     /// Keeps what a step left; the end of a called instance is news for its caller.
     fn absorb(&mut self, at: usize, step: Step) -> Result<Option<Request>, Fault> {
-        for event in step.changes.history {
-            let (word, list) = match event.kind {
-                EventKind::Entered => ("entered", &mut self.it.entered),
-                EventKind::Completed => ("completed", &mut self.it.completed),
-                EventKind::Canceled => ("canceled", &mut self.it.canceled),
-                _ => continue,
-            };
-            self.path.push(format!("{word} {}", event.activity));
-            list.push(event.activity);
-        }
+        self.record(step.changes.history);
         let jobs = step.changes.jobs.put.iter().map(|row| row.id);
         let subscriptions = step.changes.subscriptions.put.iter().map(|row| row.id);
         let tasks = step.changes.tasks.put.iter().map(|row| row.id);
@@ -341,6 +366,49 @@ impl World {
         Ok(None)
     }
 
+    fn record(&mut self, events: Vec<Happened>) {
+        for event in events {
+            let (word, list) = match event.kind {
+                EventKind::Entered => ("entered", &mut self.it.entered),
+                EventKind::Completed => ("completed", &mut self.it.completed),
+                EventKind::Canceled => ("canceled", &mut self.it.canceled),
+                _ => continue,
+            };
+            self.path.push(format!("{word} {}", event.activity));
+            list.push(event.activity);
+        }
+    }
+
+    /// Copies what the database holds now.
+    pub(super) fn look(&mut self) -> Result<(), Fault> {
+        let Some(ground) = &self.ground else {
+            return Ok(());
+        };
+        let found = ground.look()?;
+        self.record(found.happened);
+        let definitions: Vec<_> = found.definitions.into_iter().map(definition).collect();
+        let all = found.instances;
+        let place = |id: Uuid| all.iter().position(|it| it.id == id);
+        let instances = all.iter().filter_map(|it| {
+            Some(Instance {
+                id: it.id,
+                definition: definitions.iter().position(|one| one.id == it.definition)?,
+                state: it.state.clone(),
+                business_key: it.business_key.clone(),
+                caller: it.caller.and_then(|(id, frame)| Some((place(id)?, frame))),
+                pending: None,
+                end: it.end.clone(),
+            })
+        });
+        let sequence = found
+            .sequence
+            .into_iter()
+            .filter_map(|((id, wait), seq)| Some(((place(id)?, WaitId(wait)), seq)));
+        (self.it.instances, self.it.sequence) = (instances.collect(), sequence.collect());
+        self.it.definitions = definitions;
+        Ok(())
+    }
+
     /// Whether the call activity still waits and is not being cancelled.
     fn is_calling(&self, caller: usize, frame: FrameId) -> bool {
         use crate::bpe::engine::Waiting;
@@ -358,10 +426,27 @@ impl World {
         action: impl FnOnce(&mut Self) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let before = self.it.clone();
+        if let Some(ground) = &self.ground {
+            ground.set_clock(self.it.now);
+        }
         let done = action(self);
         if done.is_err() {
             self.it = before;
+            // What a database keeps back is for the database to say.
+            self.look()?;
         }
         done
+    }
+}
+
+fn definition((found, timers): (runtime::Definition, Vec<StartTimer>)) -> Definition {
+    Definition {
+        id: found.id,
+        version_tag: found.process.version,
+        graph: found.graph,
+        version: u32::try_from(found.version).unwrap_or_default(),
+        deployment: 0,
+        suspended: found.suspended,
+        timers,
     }
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::Epoch;
+use super::blob::Blob;
 use crate::store::Error;
 use crate::store::statement::{Statement, statement};
 
@@ -22,10 +23,27 @@ pub enum Own {
     /// It is new.
     Start {
         definition: Uuid,
-        business_key: String,
+        business_key: Option<String>,
+        /// The call activity that waits for its end.
+        caller: Option<Caller>,
     },
     /// It must still be at this revision, and ours.
     Continue { rev: i64, epoch: Epoch },
+}
+
+/// A call activity of another instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    pub instance: Uuid,
+    pub frame: i64,
+}
+
+/// A start timer that fires with the step: it moves on to its next time, or goes.
+#[derive(Clone, Debug)]
+pub struct Fired {
+    pub timer: Uuid,
+    pub due: jiff::Timestamp,
+    pub next: Option<(jiff::Timestamp, String)>,
 }
 
 /// How the step left the instance.
@@ -35,6 +53,7 @@ pub enum Left {
     Waiting {
         state: String,
         alternative_key: Option<String>,
+        suspended: bool,
     },
     /// It is over: its rows go, its history stays.
     Ended { outcome: String },
@@ -114,18 +133,31 @@ pub struct Flush {
     pub tasks: Vec<TaskRow>,
     pub outbox: Vec<OutboxRow>,
     pub history: Vec<HistoryRow>,
+    /// Large values: those that are new, and all that the state refers to. Absent where there are
+    /// none and were none.
+    pub blobs: Option<Blobs>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Blobs {
+    pub new: Vec<Blob>,
+    pub keep: Vec<String>,
 }
 
 /// What `own` is for a new or a known instance that waits or has ended. Parameters: see [`run`].
 const START_WAITING: &str = "insert into instance
-        (id, definition, business_key, state, alternative_key, rev, lease_epoch, lease_until)
-    select $1, $2, $3, $4, $5, 1, 1, case when $6 > 0 then now() + make_interval(secs => $6) end
+        (id, definition, business_key, state, alternative_key, rev, lease_epoch, lease_until,
+         caller, caller_frame, suspended)
+    select $1, $2, $3, $4, $5, 1, 1, case when $6 > 0 then now() + make_interval(secs => $6) end,
+         $43, $44, $45
     where ($7 is null or exists (select 1 from taken))
+        and ($12 is null or exists (select 1 from sent))
     returning id, rev";
 const START_ENDED: &str = "select $1 as id, 1::bigint as rev
-    where ($7 is null or exists (select 1 from taken))";
+    where ($7 is null or exists (select 1 from taken))
+        and ($12 is null or exists (select 1 from sent))";
 const CONTINUE_WAITING: &str =
-    "update instance set state = $4, alternative_key = $5, rev = rev + 1,
+    "update instance set state = $4, alternative_key = $5, rev = rev + 1, suspended = $45,
         lease_until = case when $6 > 0 then now() + make_interval(secs => $6) end
     where id = $1 and rev = $10 and lease_epoch = $11
         and ($7 is null or exists (select 1 from taken))
@@ -181,12 +213,23 @@ new_history as (
     from own, unnest($37, $38, $39, $40) with ordinality
         h (at, event, activity, detail, seq)),
 begun as (
-    insert into history_instance (id, definition, business_key, started, ended, outcome)
-    select own.id, $2, $3, now(), case when $41 is not null then now() end, $41
+    insert into history_instance
+        (id, definition, business_key, started, ended, outcome, caller, caller_frame)
+    select own.id, $2, $3, now(), case when $41 is not null then now() end, $41, $43, $44
     from own where $2 is not null),
 ended as (
     update history_instance set ended = now(), outcome = $41
-    from own where history_instance.id = own.id and $41 is not null and $2 is null)
+    from own where history_instance.id = own.id and $41 is not null and $2 is null)";
+
+/// $46 to $48: only where there are large values.
+const BLOBS: &str = ",
+new_blobs as (
+    insert into blob (instance, digest, content)
+    select own.id, b.* from own, unnest($46, $47) b on conflict do nothing),
+gone_blobs as (
+    delete from blob using own where blob.instance = own.id and blob.digest <> all ($48))";
+
+const CHANGED: &str = "
 select count(*) as changed from own";
 
 #[derive(QueryableByName)]
@@ -201,8 +244,42 @@ pub async fn run(conn: &mut AsyncPgConnection, flush: &Flush) -> Result<bool, Er
     let query = own_binds(statement(text(flush)), flush);
     let query = wait_binds(query, flush);
     let query = message_binds(query, flush);
-    let row: Changed = history_binds(query, flush).get_result(conn).await?;
+    let query = blob_binds(history_binds(query, flush), flush);
+    let row: Changed = query.get_result(conn).await?;
     Ok(row.changed == 1)
+}
+
+/// Runs what several instances want stored, in one transaction; `false` when one of them is no
+/// longer ours, and then the transaction must not be committed.
+pub async fn run_all(conn: &mut AsyncPgConnection, flushes: &[Flush]) -> Result<bool, Error> {
+    for flush in flushes {
+        if !run(conn, flush).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Takes a start timer; `false` when somebody else has.
+pub async fn fire(conn: &mut AsyncPgConnection, fired: &Fired) -> Result<bool, Error> {
+    let (next, schedule) = match &fired.next {
+        Some((due, schedule)) => (Some(Timestamp::from(*due)), schedule.as_str()),
+        None => (None, ""),
+    };
+    let rows = statement(
+        "with gone as (delete from start_timer where id = $1 and due = $2 and $3 is null
+                       returning 1),
+              moved as (update start_timer set due = $3, schedule = $4
+                        where id = $1 and due = $2 and $3 is not null returning 1)
+         select 1 from gone union all select 1 from moved",
+    )
+    .bind::<SqlUuid, _>(fired.timer)
+    .bind::<Timestamptz, _>(Timestamp::from(fired.due))
+    .bind::<Nullable<Timestamptz>, _>(next)
+    .bind::<Text, _>(schedule)
+    .execute(conn)
+    .await?;
+    Ok(rows == 1)
 }
 
 fn text(flush: &Flush) -> String {
@@ -212,7 +289,8 @@ fn text(flush: &Flush) -> String {
         (Own::Continue { .. }, Left::Waiting { .. }) => CONTINUE_WAITING,
         (Own::Continue { .. }, Left::Ended { .. }) => CONTINUE_ENDED,
     };
-    format!("{GUARDS}{own}{PARTS}")
+    let blobs = flush.blobs.as_ref().map_or("", |_| BLOBS);
+    format!("{GUARDS}{own}{PARTS}{blobs}{CHANGED}")
 }
 
 /// $1 to $13: the instance row and what the step consumes.
@@ -221,13 +299,15 @@ fn own_binds<'a>(query: Statement<'a>, flush: &'a Flush) -> Statement<'a> {
         Own::Start {
             definition,
             business_key,
-        } => (Some(*definition), Some(business_key.as_str()), None, None),
+            ..
+        } => (Some(*definition), business_key.as_deref(), None, None),
         Own::Continue { rev, epoch } => (None, None, Some(*rev), Some(*epoch)),
     };
     let (state, alternative_key) = match &flush.left {
         Left::Waiting {
             state,
             alternative_key,
+            ..
         } => (Some(state.as_str()), alternative_key.as_deref()),
         Left::Ended { .. } => (None, None),
     };
@@ -295,12 +375,17 @@ fn message_binds<'a>(query: Statement<'a>, flush: &'a Flush) -> Statement<'a> {
         .bind::<Array<Double>, _>(column(outbox, |row| row.patience_seconds))
 }
 
-/// $37 to $42: history, how the instance ended, and the calls that send.
+/// $37 to $45: history, how the instance ended, the calls that send, who called the instance, and
+/// whether it stands still.
 fn history_binds<'a>(query: Statement<'a>, flush: &'a Flush) -> Statement<'a> {
     let history = &flush.history;
-    let outcome = match &flush.left {
-        Left::Waiting { .. } => None,
-        Left::Ended { outcome } => Some(outcome.as_str()),
+    let (outcome, suspended) = match &flush.left {
+        Left::Waiting { suspended, .. } => (None, *suspended),
+        Left::Ended { outcome } => (Some(outcome.as_str()), false),
+    };
+    let caller = match &flush.own {
+        Own::Start { caller, .. } => *caller,
+        Own::Continue { .. } => None,
     };
     query
         .bind::<Array<Timestamptz>, _>(column(history, |row| Timestamp::from(row.at)))
@@ -309,6 +394,19 @@ fn history_binds<'a>(query: Statement<'a>, flush: &'a Flush) -> Statement<'a> {
         .bind::<Array<Nullable<Jsonb>>, _>(column(history, |row| row.detail.clone()))
         .bind::<Nullable<Text>, _>(outcome)
         .bind::<Array<Nullable<Text>>, _>(column(&flush.outbox, |row| row.call.as_deref()))
+        .bind::<Nullable<SqlUuid>, _>(caller.map(|caller| caller.instance))
+        .bind::<Nullable<BigInt>, _>(caller.map(|caller| caller.frame))
+        .bind::<Bool, _>(suspended)
+}
+
+fn blob_binds<'a>(query: Statement<'a>, flush: &'a Flush) -> Statement<'a> {
+    let Some(blobs) = &flush.blobs else {
+        return query;
+    };
+    query
+        .bind::<Array<Text>, _>(column(&blobs.new, |blob| blob.digest.as_str()))
+        .bind::<Array<Text>, _>(column(&blobs.new, |blob| blob.content.as_str()))
+        .bind::<Array<Text>, _>(blobs.keep.as_slice())
 }
 
 fn column<'a, T, C>(rows: &'a [T], value: impl Fn(&'a T) -> C) -> Vec<C> {

@@ -16,10 +16,15 @@ pub struct Leased {
     pub id: Uuid,
     #[diesel(sql_type = SqlUuid)]
     pub definition: Uuid,
-    #[diesel(sql_type = Text)]
-    pub business_key: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub business_key: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     pub alternative_key: Option<String>,
+    /// The call activity that waits for its end.
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    pub caller: Option<Uuid>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pub caller_frame: Option<i64>,
     #[diesel(sql_type = Text)]
     pub state: String,
     #[diesel(sql_type = BigInt)]
@@ -47,7 +52,8 @@ pub async fn lease(conn: &mut AsyncPgConnection, id: Uuid, seconds: f64) -> Resu
         "update instance
          set lease_epoch = lease_epoch + 1, lease_until = now() + make_interval(secs => $2)
          where id = $1 and (lease_until is null or lease_until < now()) and {FORGETTABLE}
-         returning id, definition, business_key, alternative_key, state, rev, lease_epoch",
+         returning id, definition, business_key, alternative_key, caller, caller_frame, state,
+             rev, lease_epoch",
     ))
     .bind::<SqlUuid, _>(id)
     .bind::<Double, _>(seconds)
@@ -105,6 +111,9 @@ pub struct Candidate {
     pub subscription: Option<i64>,
     #[diesel(sql_type = Nullable<Text>)]
     pub correlation_key: Option<String>,
+    /// It stands still and takes nothing in.
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    pub suspended: bool,
 }
 
 /// All instances of a process and version with a key, and their receivers of a message.
@@ -116,12 +125,12 @@ pub async fn candidates(
     message: &str,
 ) -> Result<Vec<Candidate>, Error> {
     let rows = statement(
-        "select i.id as instance, i.business_key = $3 as by_business_key,
-                s.id as subscription, s.correlation_key
+        "select i.id as instance, coalesce(i.business_key = $3, false) as by_business_key,
+                s.id as subscription, s.correlation_key, i.suspended
          from instance i
          join definition d on d.id = i.definition and d.key = $1 and d.version_tag = $2
          left join subscription s
-             on s.instance = i.id and s.kind = 'message' and s.name = $4
+             on s.instance = i.id and s.kind = 'message' and s.name = $4 and not i.suspended
          where i.business_key = $3 or i.alternative_key = $3
          order by i.started, s.id",
     )
@@ -132,4 +141,38 @@ pub async fn candidates(
     .load(conn)
     .await?;
     Ok(rows)
+}
+
+/// The running instance that a call activity has called.
+pub async fn called_by(
+    conn: &mut AsyncPgConnection,
+    caller: Uuid,
+    frame: i64,
+) -> Result<Option<Uuid>, Error> {
+    #[derive(QueryableByName)]
+    struct Called {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+    }
+    let mut rows: Vec<Called> =
+        statement("select id from instance where caller = $1 and caller_frame = $2")
+            .bind::<SqlUuid, _>(caller)
+            .bind::<BigInt, _>(frame)
+            .load(conn)
+            .await?;
+    Ok(rows.pop().map(|row| row.id))
+}
+
+/// The stored state of an instance, to look at.
+pub async fn state(conn: &mut AsyncPgConnection, id: Uuid) -> Result<Option<String>, Error> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        state: String,
+    }
+    let mut rows: Vec<Row> = statement("select state from instance where id = $1")
+        .bind::<SqlUuid, _>(id)
+        .load(conn)
+        .await?;
+    Ok(rows.pop().map(|row| row.state))
 }

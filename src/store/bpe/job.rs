@@ -25,8 +25,8 @@ pub async fn due(conn: &mut AsyncPgConnection, most: i64) -> Result<Vec<Due>, Er
         "select j.instance, j.id, j.activity
          from job j join instance i on i.id = j.instance
          where j.retries > 0 and j.due <= clock_timestamp()
-             and (i.lease_until is null or i.lease_until < now())
-         order by j.due limit $1",
+             and not i.suspended and (i.lease_until is null or i.lease_until < now())
+         order by j.due, j.seq limit $1",
     )
     .bind::<BigInt, _>(most)
     .load(conn)
@@ -45,7 +45,7 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error
     let row: Next = statement(
         "select extract(epoch from min(j.due) - clock_timestamp())::float8 as seconds
          from job j join instance i on i.id = j.instance
-         where j.retries > 0 and (i.lease_until is null or i.lease_until < now())",
+         where j.retries > 0 and not i.suspended and (i.lease_until is null or i.lease_until < now())",
     )
     .get_result(conn)
     .await?;

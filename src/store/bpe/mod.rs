@@ -4,6 +4,8 @@
 //! ([`flush`]). Times are compared with the clock of the database only, so nodes with different
 //! clocks agree on leases and due dates.
 
+pub mod blob;
+pub mod control;
 pub mod definition;
 pub mod deployment;
 pub mod flush;
@@ -12,6 +14,7 @@ pub mod inbox;
 pub mod instance;
 pub mod job;
 pub mod outbox;
+pub mod snapshot;
 
 /// The epoch of a lease: counts up whenever somebody takes it, so that a former holder's
 /// statements match no row.

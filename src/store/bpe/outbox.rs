@@ -1,7 +1,7 @@
 //! What must reach a FHIR server: messages to peers, answers to our own Tasks.
 
 use diesel::QueryableByName;
-use diesel::sql_types::{BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use crate::store::statement::statement;
 pub struct Entry {
     #[diesel(sql_type = SqlUuid)]
     pub id: Uuid,
-    /// `message`, `answer`, `signal` or `signal-delivery`.
+    /// `message`, `answer`, `signal`, `signal-delivery` or `signal-start`.
     #[diesel(sql_type = Text)]
     pub kind: String,
     #[diesel(sql_type = Nullable<SqlUuid>)]
@@ -124,22 +124,44 @@ pub async fn discard(conn: &mut AsyncPgConnection, entry: &Entry) -> Result<(), 
     Ok(())
 }
 
-/// Replaces a signal by one entry for each receiver that waits for it now.
+/// A start event that a signal reaches: the definition and, as `call` of the new entry, the place.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub call: String,
+}
+
+/// Replaces a signal by one entry for each receiver that waits for it now, oldest first, and for
+/// each start event. The instance that threw it has told its own receivers.
 pub async fn spread_signal(
     conn: &mut AsyncPgConnection,
     entry: &Entry,
     name: &str,
+    starts: &[Start],
 ) -> Result<usize, Error> {
     let rows = statement(
         "with own as (
-             delete from outbox where id = $1 and lease_epoch = $2 returning document, deadline)
+             delete from outbox where id = $1 and lease_epoch = $2
+             returning instance, document, deadline),
+         receivers as (
+             select s.instance, s.id from subscription s join instance i on i.id = s.instance
+             where s.kind = 'signal' and s.name = $3 and not i.suspended order by s.seq),
+         starts as (
+             insert into outbox (id, kind, call, document, deadline)
+             select gen_random_uuid(), 'signal-start', start, own.document, own.deadline
+             from own, unnest($4) start)
          insert into outbox (id, kind, instance, frame, document, deadline)
-         select gen_random_uuid(), 'signal-delivery', s.instance, s.id, own.document, own.deadline
-         from own, subscription s where s.kind = 'signal' and s.name = $3",
+         select gen_random_uuid(), 'signal-delivery', r.instance, r.id, own.document, own.deadline
+         from own, receivers r where r.instance is distinct from own.instance",
     )
     .bind::<SqlUuid, _>(entry.id)
     .bind::<BigInt, _>(entry.lease_epoch)
     .bind::<Text, _>(name)
+    .bind::<Array<Text>, _>(
+        starts
+            .iter()
+            .map(|start| start.call.as_str())
+            .collect::<Vec<_>>(),
+    )
     .execute(conn)
     .await?;
     Ok(rows)

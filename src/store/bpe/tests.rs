@@ -28,11 +28,13 @@ fn start(definition: Uuid, task: Uuid, epoch: i64) -> Flush {
         instance: task,
         own: Own::Start {
             definition,
-            business_key: "key".to_owned(),
+            business_key: Some("key".to_owned()),
+            caller: None,
         },
         left: Left::Waiting {
             state: "{}".to_owned(),
             alternative_key: None,
+            suspended: false,
         },
         lease_seconds: 0.0,
         received: Some(Received {
@@ -61,6 +63,7 @@ fn start(definition: Uuid, task: Uuid, epoch: i64) -> Flush {
         tasks: Vec::new(),
         outbox: vec![message()],
         history: Vec::new(),
+        blobs: None,
     }
 }
 
@@ -123,7 +126,7 @@ async fn a_task_starts_one_instance_however_often_the_step_is_stored() {
     let task = Uuid::now_v7();
     store
         .read(async |conn| {
-            let definition = definition::deploy(conn, PROCESS).await?;
+            let definition = definition::deploy(conn, PROCESS, 1).await?.id;
             let entry = claimed(conn, task, "key").await;
             let flush = start(definition, task, entry.lease_epoch);
             assert!(flush::run(conn, &flush).await?);
@@ -148,7 +151,7 @@ async fn a_node_that_lost_its_lease_changes_nothing() {
     let task = Uuid::now_v7();
     store
         .read(async |conn| {
-            let definition = definition::deploy(conn, PROCESS).await?;
+            let definition = definition::deploy(conn, PROCESS, 1).await?.id;
             let entry = claimed(conn, task, "key").await;
             assert!(flush::run(conn, &start(definition, task, entry.lease_epoch)).await?);
             let first = leased(conn, task).await;
@@ -178,7 +181,7 @@ async fn the_outcome_of_a_message_is_taken_in_once() {
     let task = Uuid::now_v7();
     store
         .read(async |conn| {
-            let definition = definition::deploy(conn, PROCESS).await?;
+            let definition = definition::deploy(conn, PROCESS, 1).await?.id;
             let entry = claimed(conn, task, "key").await;
             assert!(flush::run(conn, &start(definition, task, entry.lease_epoch)).await?);
             let sent = outbox::take(conn, 10, 60.0).await?.remove(0);

@@ -15,6 +15,8 @@ use sha2::{Digest, Sha256};
 use super::local_fhir::{LocalFhir, Request, Unreachable};
 use super::package::{Found, Package, Prepared, Process};
 use crate::bpe::plugin::ProcessId;
+use crate::bpe::runtime::{self, DeployError};
+use crate::kernel::Clock;
 use crate::r4::{ResourceType, json};
 use crate::store::bpe::definition::{self, Model};
 use crate::store::bpe::deployment::{self, DeployedResource};
@@ -52,6 +54,8 @@ pub enum Error {
     Refused(String),
     #[error(transparent)]
     Store(#[from] store::Error),
+    #[error(transparent)]
+    Process(#[from] DeployError),
 }
 
 /// A process on its way.
@@ -309,7 +313,10 @@ async fn write(
     models: &[Deployed],
     excluded: &[String],
     loaded: &[String],
-) -> Result<(), Error> {
+) -> Result<(), DeployError> {
+    // Start timers count from now.
+    let clock = Clock::system();
+    let deployment = definition::next_deployment(conn).await?;
     deployment::forget_resources(conn, excluded).await?;
     for process in excluded {
         deployment::note_process(conn, process, State::Excluded.name()).await?;
@@ -321,7 +328,7 @@ async fn write(
         }
         deployment::note_resources(conn, &model.resources).await?;
         deployment::note_process(conn, &process, model.state.name()).await?;
-        definition::deploy(
+        runtime::deploy(
             conn,
             Model {
                 key: &model.id.key,
@@ -330,6 +337,8 @@ async fn write(
                 source: &model.source,
                 sha256: &model.sha256,
             },
+            deployment,
+            &clock,
         )
         .await?;
         let retired = model.state == State::Retired;

@@ -136,6 +136,7 @@ fn understood(activity: &Activity, text: &str) -> Result<Returned, String> {
         performance: Performance {
             settings,
             tasks,
+            task: None,
             outcome,
         },
         value: answer.value,
@@ -163,6 +164,7 @@ pub(super) fn failed(kind: &str, message: &str) -> Performance {
     Performance {
         settings: Vec::new(),
         tasks: Vec::new(),
+        task: None,
         outcome,
     }
 }

@@ -260,6 +260,7 @@ fn nothing() -> Performance {
     Performance {
         settings: Vec::new(),
         tasks: Vec::new(),
+        task: None,
         outcome: Performed::Done,
     }
 }

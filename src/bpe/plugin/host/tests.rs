@@ -42,6 +42,8 @@ fn plugins() -> Plugins {
 
 fn activity(process: &str, kind: CallKind, class: &str) -> Activity {
     Activity {
+        flow: None,
+        canceled: false,
         process: ProcessId {
             key: process.to_owned(),
             version: "1.0".to_owned(),

@@ -15,7 +15,8 @@ pub struct Malformed(String);
 
 pub(super) fn encode(variable: &Variable) -> Value {
     match variable {
-        Variable::Null => json!(["null"]),
+        // No value stands apart from a running instance.
+        Variable::Null | Variable::Apart(_) => json!(["null"]),
         Variable::Boolean(value) => json!(["boolean", value]),
         Variable::Integer(value) => json!(["integer", value]),
         // Numbers of JavaScript are exact up to 53 bits only.

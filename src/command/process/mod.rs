@@ -1,13 +1,17 @@
-//! `dsf process`: try processes without a network. Nothing here touches a database.
+//! `dsf process`: try processes without a network, and look after running ones.
+
+mod running;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Subcommand;
 
 use crate::bpe::parse::{Problem, parse};
-use crate::bpe::scenario::{self, Report};
+use crate::bpe::scenario::{self, Floor, Report};
 use crate::command::table::Table;
+use crate::store::{Database, Schema};
 
 #[derive(Debug, Subcommand)]
 pub enum Process {
@@ -18,7 +22,8 @@ Exit codes: 0 all passed, 1 at least one failed.
 Examples:
   dsf process test tests/*.toml
   dsf process test --trace tests/approval.toml
-  dsf process test --json tests/*.toml        one JSON object a line")]
+  dsf process test --json tests/*.toml        one JSON object a line
+  dsf process test --store postgres tests/*.toml")]
     Test {
         /// Scenario files.
         #[arg(value_name = "FILE", required = true)]
@@ -29,6 +34,10 @@ Examples:
         /// Print every move of a token, not only those of failed scenarios.
         #[arg(long)]
         trace: bool,
+        /// Where instances live between two steps; `postgres` starts a database of its own and
+        /// throws it away afterwards.
+        #[arg(long, value_enum, default_value = "memory")]
+        store: Place,
     },
     /// Say whether BPMN files can run here, and what in them has no effect.
     #[command(after_help = "\
@@ -45,12 +54,43 @@ Examples:
         #[arg(long)]
         json: bool,
     },
+    #[command(flatten)]
+    Running(running::Running),
+}
+
+/// Where scenarios are played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Place {
+    Memory,
+    Postgres,
 }
 
 pub fn run(process: &Process) -> anyhow::Result<ExitCode> {
     let well = match process {
-        Process::Test { files, json, trace } => test(files, *json, *trace)?,
+        Process::Test {
+            files,
+            json,
+            trace,
+            store: Place::Memory,
+        } => test(
+            files,
+            Output {
+                json: *json,
+                trace: *trace,
+            },
+            None,
+        )?,
+        Process::Test {
+            files, json, trace, ..
+        } => on_a_database(
+            files,
+            Output {
+                json: *json,
+                trace: *trace,
+            },
+        )?,
         Process::Check { models, json } => check(models, *json)?,
+        Process::Running(running) => return running::run(running),
     };
     Ok(if well {
         ExitCode::SUCCESS
@@ -59,10 +99,32 @@ pub fn run(process: &Process) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn test(files: &[PathBuf], json: bool, trace: bool) -> anyhow::Result<bool> {
+/// How to print.
+#[derive(Clone, Copy)]
+struct Output {
+    json: bool,
+    trace: bool,
+}
+
+/// Plays on a private cluster in a temporary folder.
+fn on_a_database(files: &[PathBuf], output: Output) -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let home = std::env::temp_dir().join(format!("dsf-scenarios-{}", std::process::id()));
+    let database = runtime.block_on(Database::scratch(&home))?;
+    let store = runtime.block_on(database.store(Schema::Bpe))?;
+    let handle = runtime.handle().clone();
+    let outcome = test(files, output, Some(&Floor { store, handle }));
+    runtime.block_on(database.close());
+    // What cannot be removed is in the folder for temporary things.
+    let _ = std::fs::remove_dir_all(&home);
+    outcome
+}
+
+fn test(files: &[PathBuf], output: Output, floor: Option<&Floor>) -> anyhow::Result<bool> {
+    let Output { json, trace } = output;
     let mut failed = 0;
     for file in files {
-        let report = scenario::run(file);
+        let report = scenario::run(file, floor);
         failed += usize::from(!report.passed);
         if json {
             println!("{}", serde_json::to_string(&report)?);

@@ -1,0 +1,167 @@
+//! The end of a segment: everything it led to is stored, all or nothing.
+
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::lease::{Had, Leases};
+use super::member::Member;
+use super::segment::{Consumed, Segment, Stop};
+use super::{Advance, Error, Runtime};
+use crate::store;
+use crate::store::bpe::flush::{self, Flush};
+use crate::store::bpe::{control, inbox};
+
+impl Runtime {
+    /// Leases an instance, runs work on it and stores what came of it.
+    pub(super) async fn with_instance<F>(&self, id: Uuid, work: F) -> Result<Advance, Error>
+    where
+        F: AsyncFnOnce(&mut Segment) -> Result<(), Stop>,
+    {
+        let leases = Leases::default();
+        let leased = match leases.take(self, id).await? {
+            Had::Taken(leased) => leased,
+            Had::Busy => return Ok(Advance::Busy),
+            Had::Gone => return Ok(Advance::Stale),
+        };
+        let first = match self.loaded(&leased).await {
+            Ok(first) => first,
+            Err(error) => {
+                leases.release(self, &[]).await;
+                return Err(error);
+            }
+        };
+        self.with_member(first, leases, work).await
+    }
+
+    /// The same for an instance that is in hand or new.
+    pub(super) async fn with_member<F>(
+        &self,
+        first: Member,
+        leases: Leases,
+        work: F,
+    ) -> Result<Advance, Error>
+    where
+        F: AsyncFnOnce(&mut Segment) -> Result<(), Stop>,
+    {
+        let began = Instant::now();
+        let mut segment = Segment::new(self, first, leases.clone());
+        let done = leases.keep(self, work(&mut segment)).await;
+        let outcome = match done {
+            Some(Ok(())) => self.conclude(&segment).await,
+            Some(Err(Stop::Failed(failure))) => Ok(Advance::Failed(failure)),
+            Some(Err(Stop::Busy)) => Ok(Advance::Busy),
+            Some(Err(Stop::Stale)) | None => Ok(Advance::Stale),
+            Some(Err(Stop::Broken(error))) => Err(error),
+        };
+        let mut changed = Vec::new();
+        match &outcome {
+            Ok(Advance::Done) => {
+                changed.extend(moved(&segment).map(|member| member.id));
+                self.watch.stepped(changed.len(), began.elapsed());
+                self.watch.happened(&segment.events);
+                for member in moved(&segment) {
+                    if let Some(end) = &member.end {
+                        self.watch.ended(member.id, end);
+                    }
+                }
+            }
+            Ok(Advance::Stale) => self.watch.conflicted(),
+            _ => {}
+        }
+        leases.release(self, &changed).await;
+        outcome
+    }
+
+    async fn conclude(&self, segment: &Segment) -> Result<Advance, Error> {
+        let mut flushes = Vec::new();
+        for member in moved(segment) {
+            flushes.push(member.flush(&self.settings)?);
+        }
+        if let Some(first) = flushes.first_mut() {
+            first.received.clone_from(&segment.consumed.received);
+            first.sent = segment.consumed.sent;
+        }
+        self.watch.storing();
+        if !self.store_all(&flushes, &segment.consumed).await? {
+            return Ok(Advance::Stale);
+        }
+        if flushes.iter().any(|flush| !flush.outbox.is_empty()) {
+            self.bells.outbox.notify_one();
+        }
+        if segment.members.iter().any(|it| it.gathered.has_jobs()) {
+            self.bells.jobs.notify_one();
+        }
+        for member in &segment.members {
+            if member.gathered.opens_subscriptions() {
+                self.wake_held(member).await?;
+            }
+        }
+        Ok(Advance::Done)
+    }
+
+    /// One instance needs one statement; several need a transaction around theirs.
+    async fn store_all(&self, flushes: &[Flush], consumed: &Consumed) -> Result<bool, Error> {
+        let Consumed { fired, control, .. } = consumed;
+        if let ([one], None, None) = (flushes, fired, control) {
+            let stored = self.store.read(async |conn| flush::run(conn, one).await);
+            return Ok(stored.await?);
+        }
+        let stored = self
+            .store
+            .write(async |conn| {
+                let mut ours = match fired {
+                    Some(fired) => flush::fire(conn, fired).await?,
+                    None => true,
+                };
+                if let Some(control) = control {
+                    ours = ours && control::settle(conn, *control, "done").await?;
+                }
+                if ours && flush::run_all(conn, flushes).await? {
+                    return Ok(());
+                }
+                Err(NotStored::Lost)
+            })
+            .await;
+        match stored {
+            Ok(()) => Ok(true),
+            Err(NotStored::Lost) => Ok(false),
+            Err(NotStored::Store(error)) => Err(error.into()),
+        }
+    }
+
+    /// Messages that came too early may have a receiver now.
+    async fn wake_held(&self, member: &Member) -> Result<(), Error> {
+        let keys: Vec<String> = [&member.business_key, &member.alternative_key]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        let woken = self
+            .store
+            .read(async |conn| inbox::wake_held(conn, &keys).await)
+            .await?;
+        if woken > 0 {
+            self.bells.inbox.notify_one();
+        }
+        Ok(())
+    }
+}
+
+/// What a segment changed: an instance that began and ended in it is stored, too, for its history.
+fn moved(segment: &Segment) -> impl Iterator<Item = &Member> {
+    segment.members.iter().filter(|member| member.moved)
+}
+
+/// Why the transaction of a segment was given up.
+enum NotStored {
+    /// One of the instances is no longer ours.
+    Lost,
+    Store(store::Error),
+}
+
+impl From<store::Error> for NotStored {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
+}
