@@ -12,6 +12,8 @@ pub mod cluster;
 mod connect;
 mod database;
 mod error;
+#[cfg(test)]
+pub(crate) mod faults;
 #[cfg(feature = "fhir")]
 pub mod fhir;
 pub mod migrate;

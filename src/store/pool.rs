@@ -52,6 +52,8 @@ pub struct Store {
     pool: Pool<AsyncPgConnection>,
     connector: Connector,
     schema: Schema,
+    #[cfg(test)]
+    faults: super::faults::Faults,
 }
 
 impl Store {
@@ -73,7 +75,18 @@ impl Store {
             pool,
             connector,
             schema,
+            #[cfg(test)]
+            faults: super::faults::Faults::default(),
         })
+    }
+
+    /// The same tables over a line that fails when `faults` say so.
+    #[cfg(test)]
+    pub(crate) fn with_faults(&self, faults: super::faults::Faults) -> Self {
+        Self {
+            faults,
+            ..self.clone()
+        }
     }
 
     #[must_use]
@@ -96,8 +109,13 @@ impl Store {
         E: From<Error> + Send + 'a,
     {
         Box::pin(async move {
+            #[cfg(test)]
+            self.faults.before()?;
             let mut conn = self.connection().await?;
-            query(&mut conn).await
+            let outcome = query(&mut conn).await;
+            #[cfg(test)]
+            self.faults.after()?;
+            outcome
         })
     }
 
@@ -114,12 +132,16 @@ impl Store {
         E: From<Error> + Send + 'a,
     {
         Box::pin(async move {
+            #[cfg(test)]
+            self.faults.before()?;
             let mut tries = 0;
             loop {
                 let collided = Arc::new(AtomicBool::new(false));
                 let outcome = self.attempt(work.clone(), &collided).await;
                 let again = outcome.is_err() && collided.load(Ordering::Relaxed) && tries < RETRIES;
                 if !again {
+                    #[cfg(test)]
+                    self.faults.after()?;
                     return outcome;
                 }
                 tries += 1;

@@ -2,6 +2,8 @@
 
 mod calls;
 mod control;
+mod crash;
+mod simulation;
 
 use std::sync::{Arc, Mutex};
 
