@@ -2,6 +2,8 @@
 //! without network and without waiting: on the pure engine or, given a database, on the runtime.
 
 mod correlate;
+#[cfg(test)]
+mod differential;
 mod expect;
 mod file;
 mod ground;
