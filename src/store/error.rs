@@ -53,17 +53,6 @@ impl Error {
         )
     }
 
-    /// The same failure for another caller of the same statement.
-    pub(super) fn repeat(&self) -> Self {
-        match self {
-            Self::Busy => Self::Busy,
-            Self::Unreachable(cause) => Self::Unreachable(cause.clone()),
-            Self::Collision => Self::Collision,
-            Self::TooSlow => Self::TooSlow,
-            other => Self::Internal(Diesel::QueryBuilderError(other.to_string().into())),
-        }
-    }
-
     /// Name of the unique constraint that refused the row, if that was the failure.
     #[must_use]
     pub fn unique_constraint(&self) -> Option<&str> {

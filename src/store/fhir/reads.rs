@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use diesel::result::Error::QueryBuilderError;
 use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
@@ -52,8 +53,20 @@ impl Batch for Rows {
                 };
                 ids.iter().map(|id| Ok(seen(id))).collect()
             }
-            Err(error) => ids.iter().map(|_| Err(error.repeat())).collect(),
+            Err(error) => ids.iter().map(|_| Err(repeated(&error))).collect(),
         }
+    }
+}
+
+/// The same failure for another caller of the same statement.
+fn repeated(error: &Error) -> Error {
+    match error {
+        Error::Busy => Error::Busy,
+        Error::Unreachable(cause) => Error::Unreachable(cause.clone()),
+        Error::Collision => Error::Collision,
+        Error::TooSlow => Error::TooSlow,
+        Error::NoSpace(cause) => Error::NoSpace(cause.clone()),
+        other => Error::Internal(QueryBuilderError(other.to_string().into())),
     }
 }
 
