@@ -18,6 +18,8 @@ pub struct Fault {
     /// What the log reads, and of a refusal also who is at home: [`Fault::in_full`].
     internal: Option<String>,
     headers: Vec<(&'static str, String)>,
+    /// It is presented as a resource is, with charset and headers for caches (§2.3).
+    is_as_data: bool,
 }
 
 /// The place of a version in answers: tag, location, time.
@@ -35,6 +37,7 @@ impl Fault {
             outcome: None,
             internal: None,
             headers: Vec::new(),
+            is_as_data: false,
         }
     }
 
@@ -78,6 +81,7 @@ impl Fault {
     pub fn invalid(outcome: Outcome) -> Self {
         Self {
             outcome: Some(outcome),
+            is_as_data: true,
             ..Self::empty(403)
         }
     }
@@ -306,6 +310,11 @@ impl Fault {
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         self.status == 404 && self.outcome.is_none()
+    }
+
+    #[must_use]
+    pub fn is_as_data(&self) -> bool {
+        self.is_as_data
     }
 
     #[must_use]

@@ -223,6 +223,13 @@ pub fn fault(fault: &Fault, request: &HttpRequest) -> HttpResponse {
                 summary: None,
             };
             builder.insert_header((header::CONTENT_TYPE, media.name));
+            if fault.is_as_data() {
+                let with_charset = format!("{};charset=UTF-8", media.name);
+                builder
+                    .insert_header((header::CONTENT_TYPE, with_charset))
+                    .insert_header((header::CACHE_CONTROL, CACHING))
+                    .insert_header((header::VARY, "Accept"));
+            }
             if media.format == Format::Html {
                 page::policy(&mut builder);
             }

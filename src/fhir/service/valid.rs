@@ -23,7 +23,14 @@ impl Ground<'_> {
         }
         let (resource, content_type) = with_plain_content_type(resource);
         let (findings, mut resource) = self.judged(resource).await?;
-        if findings.iter().any(Finding::is_error) {
+        if findings.iter().any(|finding| finding.rule == Finding::CODE) {
+            // As the reference, which reads such codes as values of an enumeration.
+            let texts: Vec<&str> = errors(&findings)
+                .map(|finding| finding.text.as_str())
+                .collect();
+            return Err(Fault::unparsable(texts.join("; ")).into());
+        }
+        if errors(&findings).next().is_some() {
             let issues = findings
                 .iter()
                 .map(|finding| finding.to_issue(None))
@@ -74,6 +81,10 @@ impl Ground<'_> {
         }
         Ok(())
     }
+}
+
+fn errors(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    findings.iter().filter(|finding| finding.is_error())
 }
 
 /// Judges where it disturbs no other request: documents may be large.

@@ -15,6 +15,9 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// The rule of codes that R4 itself lists for an element: others cannot even be read as R4.
+    pub const CODE: &'static str = "code";
+
     #[must_use]
     pub fn is_error(&self) -> bool {
         matches!(self.severity, Severity::Error | Severity::Fatal)

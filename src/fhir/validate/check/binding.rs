@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Judge;
 use super::slice::{coded, codings};
 use super::trail::Trail;
+use crate::fhir::validate::finding::Finding;
 use crate::fhir::validate::library::Missing;
 use crate::fhir::validate::profile::{Binding, Strength};
 use crate::fhir::validate::spot::Spot;
@@ -71,10 +72,16 @@ impl<'a> Judge<'a> {
     fn outside(&mut self, is_required: bool, one: Coded<'_>, binding: &Binding, trail: &Trail<'_>) {
         let (place, code, name) = (trail.expression(), written(one), &binding.value_set);
         if is_required {
+            // Media types are a list of the store; all other codes of R4 itself are its grammar.
+            let is_of_r4 = one.system.is_none()
+                && name.starts_with("http://hl7.org/fhir/ValueSet/")
+                && name.ends_with("|4.0.1")
+                && !name.contains("/mimetypes|");
+            let rule = if is_of_r4 { Finding::CODE } else { "binding" };
             let among = self.examples(name);
             let text =
                 format!("{place}: the code {code} is not in the required value set {name}{among}");
-            self.error(IssueType::CodeInvalid, trail, "binding", text);
+            self.error(IssueType::CodeInvalid, trail, rule, text);
         } else {
             let text = format!(
                 "{place}: the code {code} is not in value set {name}, which should be used if it \

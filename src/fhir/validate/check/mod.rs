@@ -1,8 +1,8 @@
 //! Judges a resource by its profiles.
 //!
 //! [`judge`](judge()) walks the instance once for each profile that it claims. [`element`] holds
-//! what is asked of every element, [`family`] counts children, [`slice`] sorts them into slices;
-//! [`value`], [`binding`], [`constraint`], [`reference`] and [`extension`] are the kinds of rules,
+//! what is asked of every element, [`family`] counts children, [`mod@slice`] sorts them into slices;
+//! [`value`], [`binding`], [`constraint`], [`mod@reference`] and [`extension`] are the kinds of rules,
 //! [`resource`] what only some types of resources are asked.
 
 mod binding;

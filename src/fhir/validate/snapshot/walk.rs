@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::merge::{merge, restrict_to};
-use super::tree::{MOST_NODES, Node, Step, Tree, by_type, steps};
+use super::tree::{MOST_NODES, Node, Step, Tree, by_type, max_of, min_of, steps};
 use super::{Bases, Failure};
 use crate::fhir::validate::core::{STRUCTURE, by_url};
 use crate::fhir::validate::definition::Element;
@@ -36,7 +36,20 @@ pub fn apply<B: Bases>(
             return Err(Failure::Broken(text));
         }
     }
+    raise(&mut tree.root);
     Ok(())
+}
+
+/// An element occurs at least as often as its slices together.
+fn raise(node: &mut Node) {
+    let least = node.slices.iter().map(|slice| min_of(&slice.element)).sum();
+    if min_of(&node.element) < least && max_of(&node.element).is_none_or(|max| max >= least) {
+        node.element.insert("min".to_owned(), json!(least));
+    }
+    node.children
+        .iter_mut()
+        .chain(&mut node.slices)
+        .for_each(raise);
 }
 
 /// Makes the way to a node: unfolds types, adds slices. The steps as they are in the tree, where
