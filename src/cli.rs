@@ -62,6 +62,17 @@ Examples:
     /// Check, list and pack process plugins.
     #[command(subcommand)]
     Plugin(command::plugin::Plugin),
+    /// Judge FHIR resources in files by their profiles, without a server.
+    #[command(after_help = "\
+Profiles, code systems and value sets among the files count at once; those of DSF are built in.
+
+Exit codes: 0 all are valid, 1 there are errors, 2 the command line is wrong.
+
+Examples:
+  dsf validate task.json
+  dsf validate fhir/ --json
+  dsf validate task.xml --with my-process/fhir --profile http://example.org/fhir/StructureDefinition/task-x")]
+    Validate(command::validate::Validate),
     /// Ask a running node whether it is well.
     #[command(after_help = "\
 Exit codes: 0 every status listener answers that all is well, 1 otherwise.
@@ -138,6 +149,7 @@ pub fn main() -> ExitCode {
         Command::Db(db) => command::db::run(&db),
         Command::Process(process) => command::process::run(&process),
         Command::Plugin(plugin) => command::plugin::run(&plugin),
+        Command::Validate(validate) => command::validate::run(&validate),
         Command::Healthcheck {
             roles,
             configuration,

@@ -14,3 +14,8 @@ pub mod process;
 pub mod process;
 pub mod serve;
 pub mod table;
+#[cfg(feature = "fhir")]
+pub mod validate;
+#[cfg(not(feature = "fhir"))]
+#[path = "validate_absent.rs"]
+pub mod validate;

@@ -115,6 +115,15 @@ fn index() -> Result<Vec<Line>, Error> {
     serde_json::from_slice(&file(name)?).map_err(|error| embedded(name, error))
 }
 
+/// The resources that a FHIR role holds from its first start.
+pub fn built_in() -> Result<Vec<Resource>, Error> {
+    let parsed = |line: Line| {
+        let parsed = json::parse(&file(&line.file)?);
+        parsed.map_err(|error| embedded(&line.file, error))
+    };
+    index()?.into_iter().map(parsed).collect()
+}
+
 fn conformance_digest() -> Result<String, Error> {
     let mut files = Vec::new();
     for line in index()? {

@@ -6,6 +6,12 @@ mod work;
 #[cfg(feature = "bpe")]
 mod work;
 
+#[cfg(all(feature = "bpe", feature = "fhir"))]
+mod conformity;
+#[cfg(all(feature = "bpe", not(feature = "fhir")))]
+#[path = "conformity_absent.rs"]
+mod conformity;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -9,6 +9,7 @@ use anyhow::Context;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
+use super::conformity;
 use crate::bpe::plugin::package::{
     Files, Package, Refused, Site, Substitutes, content, load, load_all,
 };
@@ -46,6 +47,17 @@ pub fn check(packages: &[PathBuf]) -> anyhow::Result<ExitCode> {
             Ok(package) => {
                 for warning in &package.warnings {
                     println!("warning: {warning}");
+                }
+                let resources = package.resources.iter();
+                let named = resources.map(|one| (one.file.as_str(), &one.resource));
+                let problems = conformity::problems(named)?;
+                if !problems.is_empty() {
+                    sound = false;
+                    for problem in problems {
+                        println!("error: {problem}");
+                    }
+                    println!("{}: is refused", path.display());
+                    continue;
                 }
                 println!("{}: {}", path.display(), summary(&package));
             }
