@@ -13,9 +13,9 @@ use super::harness::{Client, JSON, Launch, Server, World, raw, until};
 
 const MIB: usize = 1 << 20;
 /// Large enough that a server that buffers it is found out, small enough for every machine.
-const LARGE: usize = 96 * MIB;
-/// What a process may grow by while content streams through it: a few chunks and buffers.
-const GROWTH: usize = 40 * MIB;
+const LARGE: usize = 128 * MIB;
+/// What a process may grow by while content streams through it: the bound that operators are told.
+const GROWTH: usize = 64 * MIB;
 
 /// A resource that a Binary can take its visibility from.
 async fn context(local: &Client) -> String {
