@@ -1,11 +1,9 @@
 //! The CapabilityStatement (fhir-api §8).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::fhir::fault::Fault;
 use crate::fhir::profile::{default_profile, secondary_profiles};
 use crate::fhir::search::registry::{self, Parameter};
 use crate::fhir::search::{Include, includes, reverse_includes};
@@ -41,13 +39,12 @@ const SHAPING: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// The statement at this moment; every identity may read it.
-pub async fn statement(service: &Arc<Service>) -> Result<Resource, Fault> {
-    let profiles = service.profiles().await?;
+/// The statement with these profiles; every identity may read it.
+pub fn statement(service: &Service, profiles: &Profiles) -> Resource {
     let base = &service.settings().base_url;
     let resources: Vec<Value> = ResourceType::ALL
         .iter()
-        .map(|kind| resource(*kind, &profiles))
+        .map(|kind| resource(*kind, profiles))
         .collect();
     let socket = format!("{}/ws", base.replacen("http", "ws", 1));
     let rest = json!({
@@ -65,7 +62,7 @@ pub async fn statement(service: &Arc<Service>) -> Result<Resource, Fault> {
             { "code": "transaction" }, { "code": "batch" }, { "code": "history-system" },
         ],
     });
-    Ok(Resource::of_type("CapabilityStatement")
+    Resource::of_type("CapabilityStatement")
         .with("status", "active")
         .with("date", format_instant(service.started()))
         .with("publisher", "Data Sharing Framework")
@@ -83,7 +80,7 @@ pub async fn statement(service: &Arc<Service>) -> Result<Resource, Fault> {
             "format",
             json!(["application/fhir+json", "application/fhir+xml"]),
         )
-        .with("rest", json!([rest])))
+        .with("rest", json!([rest]))
 }
 
 fn resource(kind: ResourceType, profiles: &Profiles) -> Value {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 
-use super::Sockets;
 use super::flight::Flight;
+use super::{Sockets, Statements};
 use crate::fhir::service::Service;
 use crate::fhir::start::Error;
 use crate::fhir::subscribe::Feed;
@@ -35,13 +35,14 @@ pub fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> 
     };
     let shared = Arc::clone(service);
     let (proxies, flight) = (acceptor.clone(), Flight::default());
-    let under_way = flight.clone();
+    let (under_way, statements) = (flight.clone(), Statements::default());
     let server = HttpServer::new(move || {
         let (service, sockets) = (Arc::clone(&shared), sockets.clone());
+        let statements = statements.clone();
         let app = App::new()
             .app_data(web::Data::new(proxies.clone()))
             .app_data(web::Data::new(under_way.clone()));
-        app.configure(move |config| super::configure(&service, sockets, config))
+        app.configure(move |config| super::configure(&service, sockets, statements, config))
     })
     .on_connect(super::remember_peer)
     .keep_alive(KEEP_ALIVE)

@@ -128,7 +128,7 @@ pub fn of_accept(accept: &str) -> Option<Media> {
 }
 
 /// How the answer is to be written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
     pub media: Media,
     pub pretty: bool,

@@ -39,16 +39,23 @@ const LONGEST_URI: usize = 16 * 1024;
 const LARGEST_HEADERS: usize = 32 * 1024;
 
 pub use listen::listen;
+pub use root::Statements;
 pub use socket::Sockets;
 
 /// Puts the routes below the path of the base URL.
-pub fn configure(service: &Arc<Service>, sockets: Sockets, config: &mut web::ServiceConfig) {
+pub fn configure(
+    service: &Arc<Service>,
+    sockets: Sockets,
+    statements: Statements,
+    config: &mut web::ServiceConfig,
+) {
     let path = url::Url::parse(&service.settings().base_url)
         .map(|url| url.path().trim_end_matches('/').to_owned())
         .unwrap_or_default();
     config
         .app_data(web::Data::from(Arc::clone(service)))
         .app_data(web::Data::new(sockets))
+        .app_data(web::Data::new(statements))
         .service(web::scope(&path).default_service(web::to(dispatch)))
         .default_service(web::to(elsewhere));
 }

@@ -37,6 +37,7 @@ use crate::fhir::search::Totals;
 use crate::fhir::settings::Settings;
 use crate::kernel::Clock;
 use crate::net::http::Client;
+use crate::store::fhir::generations::Generations;
 use crate::store::fhir::inserts::Inserts;
 use crate::store::fhir::reads::Reads;
 use crate::store::fhir::{directory, event, sweep};
@@ -76,6 +77,7 @@ pub struct Service {
     store: Store,
     inserts: Inserts,
     reads: Reads,
+    generations: Generations,
     settings: Settings,
     clock: Clock,
     roles: Roles,
@@ -108,6 +110,7 @@ impl Service {
             started: clock.now(),
             inserts: Inserts::new(store.clone()),
             reads: Reads::new(store.clone()),
+            generations: Generations::new(store.clone()),
             store,
             settings,
             clock,
@@ -193,24 +196,18 @@ impl Service {
     /// Loads the directory again if the store has moved on. Whether it had.
     pub(crate) async fn refresh(&self) -> Result<bool, Fault> {
         let before = self.directory.load_full();
-        let known = before.generation();
+        if self.generations.newest().await.map_err(Fault::from)? == before.generation() {
+            return Ok(false);
+        }
         let fresh = self
             .store
             .read(async |conn: &mut AsyncPgConnection| {
-                if directory::generation(conn).await? == known {
-                    return Ok(None);
-                }
-                Directory::load(conn, &self.settings.base_url, Some(&before))
-                    .await
-                    .map(Some)
+                Directory::load(conn, &self.settings.base_url, Some(&before)).await
             })
             .await
             .map_err(|error: crate::store::Error| Fault::from(error))?;
-        let moved = fresh.is_some();
-        if let Some(directory) = fresh {
-            self.take(Arc::new(directory));
-        }
-        Ok(moved)
+        self.take(Arc::new(fresh));
+        Ok(true)
     }
 
     /// Puts a directory in place unless a newer one is there.

@@ -9,44 +9,43 @@ use super::Service;
 use super::ground::parsed;
 use crate::fhir::fault::Fault;
 use crate::r4::{Node, Resource, ResourceType};
-use crate::store::fhir::profile::{self as rows, Stamp};
+use crate::store::fhir::profile as rows;
 use crate::store::{self, AsyncPgConnection};
 
 /// Urls of profiles by the type they constrain.
 pub type Profiles = BTreeMap<ResourceType, BTreeSet<String>>;
 
-/// What was read last, and the state of the store that it was read from.
+/// What was read last, and the generation of the directory that it was read at.
 #[derive(Debug, Default)]
-pub(super) struct Cache(ArcSwap<(Option<Stamp>, Arc<Profiles>)>);
+pub(super) struct Cache(ArcSwap<(Option<i64>, Arc<Profiles>)>);
 
 impl Service {
-    /// The profiles that are stored at this moment.
+    /// The profiles that are stored, as of the newest directory that this node has seen. The same
+    /// `Arc` as before while nothing has changed.
     pub async fn profiles(&self) -> Result<Arc<Profiles>, Fault> {
+        let generation = self.directory.load().generation();
         let known = self.profiles.0.load_full();
-        let fresh = self
+        if known.0 == Some(generation) {
+            return Ok(Arc::clone(&known.1));
+        }
+        let documents = self
             .store
-            .read(async |conn: &mut AsyncPgConnection| {
-                let stamp = rows::stamp(conn).await?;
-                if known.0 == Some(stamp) {
-                    return Ok(None);
-                }
-                Ok(Some((stamp, rows::documents(conn).await?)))
-            })
+            .read(async |conn: &mut AsyncPgConnection| rows::documents(conn).await)
             .await
             .map_err(|error: store::Error| Fault::from(error))?;
-        let Some((stamp, documents)) = fresh else {
-            return Ok(Arc::clone(&known.1));
-        };
         let mut profiles = Profiles::new();
         for resource in documents.iter().filter_map(|document| parsed(document)) {
             if let Some((kind, url)) = offered(&resource) {
                 profiles.entry(kind).or_default().insert(url.to_owned());
             }
         }
-        let profiles = Arc::new(profiles);
-        self.profiles
-            .0
-            .store(Arc::new((Some(stamp), Arc::clone(&profiles))));
+        let profiles = if *known.1 == profiles {
+            Arc::clone(&known.1)
+        } else {
+            Arc::new(profiles)
+        };
+        let seen = (Some(generation), Arc::clone(&profiles));
+        self.profiles.0.store(Arc::new(seen));
         Ok(profiles)
     }
 }

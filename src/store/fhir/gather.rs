@@ -7,6 +7,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use diesel::result::Error::QueryBuilderError;
 use tokio::sync::oneshot;
 
 use crate::store::Error;
@@ -129,5 +130,17 @@ impl<B: Batch> Drop for Lane<B> {
         if !self.left {
             self.gather.queue().lanes -= 1;
         }
+    }
+}
+
+/// The same failure for another caller of the same statement.
+pub(super) fn repeated(error: &Error) -> Error {
+    match error {
+        Error::Busy => Error::Busy,
+        Error::Unreachable(cause) => Error::Unreachable(cause.clone()),
+        Error::Collision => Error::Collision,
+        Error::TooSlow => Error::TooSlow,
+        Error::NoSpace(cause) => Error::NoSpace(cause.clone()),
+        other => Error::Internal(QueryBuilderError(other.to_string().into())),
     }
 }

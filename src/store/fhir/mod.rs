@@ -10,6 +10,7 @@ pub mod conformance;
 pub mod directory;
 pub mod event;
 mod gather;
+pub mod generations;
 pub mod history;
 pub mod initial;
 pub mod inserts;

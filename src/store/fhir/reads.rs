@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use diesel::result::Error::QueryBuilderError;
 use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
 use super::Row;
-use super::gather::{Batch, Gather};
+use super::gather::{Batch, Gather, repeated};
 use super::resource::{Seen, read_all};
 use crate::r4::ResourceType;
 use crate::store::{Error, Store};
@@ -55,18 +54,6 @@ impl Batch for Rows {
             }
             Err(error) => ids.iter().map(|_| Err(repeated(&error))).collect(),
         }
-    }
-}
-
-/// The same failure for another caller of the same statement.
-fn repeated(error: &Error) -> Error {
-    match error {
-        Error::Busy => Error::Busy,
-        Error::Unreachable(cause) => Error::Unreachable(cause.clone()),
-        Error::Collision => Error::Collision,
-        Error::TooSlow => Error::TooSlow,
-        Error::NoSpace(cause) => Error::NoSpace(cause.clone()),
-        other => Error::Internal(QueryBuilderError(other.to_string().into())),
     }
 }
 
