@@ -1,8 +1,12 @@
 //! What the engine costs: durable steps of real instances, each from one wait to the next, beside
-//! a bare statement of the same shape on the same tables; and how late timers fire.
+//! a bare statement of the same shape on the same tables; whole instances, beside Operaton on the
+//! same PostgreSQL; how late timers fire; and whether a crowd costs its members anything.
 //!
 //! ```text
-//! cargo bench --bench engine           some 30 s; SECONDS=5 for steadier figures
+//! cargo bench --bench engine           some 60 s; SECONDS=5 for steadier figures
+//! mvn -B -f benches/operaton/pom.xml package
+//! OPERATON=benches/operaton/target cargo bench --bench engine
+//! TIMERS=10000 CROWD=100000 cargo bench --bench engine
 //! ```
 
 #![expect(
@@ -11,8 +15,12 @@
     reason = "a benchmark that cannot set its stage fails by panicking"
 )]
 
+#[path = "engine/crowd.rs"]
+mod crowd;
 #[path = "common/figures.rs"]
 mod figures;
+#[path = "engine/instances.rs"]
+mod instances;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -49,7 +57,11 @@ const TIMER: &str = r#"<startEvent id="start"/>
     <serviceTask id="work" camunda:class="Work"/>
     <sequenceFlow id="c" sourceRef="work" targetRef="end"/>
     <endEvent id="end"/>"#;
-const TIMERS: usize = 200;
+
+fn setting(name: &str, default: usize) -> usize {
+    let given = std::env::var(name).ok();
+    given.map_or(default, |text| text.parse().expect("a number"))
+}
 
 #[tokio::main]
 async fn main() {
@@ -72,7 +84,21 @@ async fn main() {
         let steps = steps(&store, &cluster.url("bench"), looping, clients).await;
         steps.print_rate(&format!("durable steps, {clients} clients"), &bare);
     }
+    let ten = deployed_file(&store, instances::KEY, instances::MODEL).await;
+    for clients in [1, 8, 32] {
+        let url = cluster.url("operaton");
+        cluster.ensure_database("operaton").await.unwrap();
+        let what = format!("instances, {clients} clients");
+        let operaton = instances::operaton(&url, clients);
+        let ours = instances::ours(&store, ten, clients).await;
+        match operaton {
+            Some(operaton) => ours.print_rate(&format!("{what}, beside Operaton"), &operaton),
+            None => ours.print_rate(&what, &ours),
+        }
+    }
     timers(&store, timed).await;
+    crowd::receivers(&store).await;
+    crowd::waiting(&store, &cluster.url("bench"), looping).await;
     cluster.stop().await;
 }
 
@@ -112,15 +138,19 @@ async fn deployed(store: &Store, key: &str, content: &str) -> Uuid {
         xmlns:camunda="http://camunda.org/schema/1.0/bpmn">
         <process id="{key}" isExecutable="true">{content}</process></definitions>"#
     );
+    deployed_file(store, key, &source).await
+}
+
+async fn deployed_file(store: &Store, key: &str, source: &str) -> Uuid {
     store
         .write(async |conn| {
             let deployment = definition::next_deployment(conn).await?;
-            let digest = Sha256::digest(&source);
+            let digest = Sha256::digest(source);
             let model = Model {
                 key,
                 version_tag: "1.0",
                 plugin: "bench",
-                source: &source,
+                source,
                 sha256: &digest,
             };
             deploy(conn, model, deployment, &Clock::system()).await
@@ -129,9 +159,8 @@ async fn deployed(store: &Store, key: &str, content: &str) -> Uuid {
         .unwrap()
 }
 
-fn node(store: &Store, code: &Arc<Code>) -> Runtime {
+fn node(store: &Store, host: Arc<dyn Host>) -> Runtime {
     let settings = runtime::Settings::default();
-    let host: Arc<dyn Host> = Arc::clone(code) as _;
     Runtime::new(
         store.clone(),
         host,
@@ -156,7 +185,7 @@ async fn begin(runtime: &Runtime, definition: Uuid) -> Uuid {
 
 /// The steps that as many workers as there are clients do in the period.
 async fn steps(store: &Store, url: &str, definition: Uuid, clients: usize) -> Figures {
-    let runtime = node(store, &Arc::default());
+    let runtime = node(store, Arc::<Code>::default());
     for _ in 0..clients * 4 {
         begin(&runtime, definition).await;
     }
@@ -237,22 +266,28 @@ async fn bare(url: &str, definition: Uuid, clients: usize) -> Figures {
 /// From the moment a timer is due until the code behind it is called, at light load.
 async fn timers(store: &Store, definition: Uuid) {
     let code = Arc::new(Code::default());
-    let runtime = node(store, &code);
+    let runtime = node(store, Arc::clone(&code) as _);
     let shutdown = Shutdown::new();
     let jobs = Jobs(runtime.clone());
     let worker = tokio::spawn(work(jobs, shutdown.clone(), 4, Pace::default()));
     let mut due = HashMap::new();
-    for _ in 0..TIMERS {
+    let count = setting("TIMERS", 200);
+    let pause = Duration::from_millis(if count > 1000 {
+        60_000 / count as u64
+    } else {
+        20
+    });
+    for _ in 0..count {
         let second = Timestamp::now();
         let instance = begin(&runtime, definition).await;
         runtime.bells().jobs.notify_one();
         let waited = Timestamp::now().duration_since(second).unsigned_abs();
         // It began to wait somewhere in between: the lag is told too long rather than too short.
         due.insert(instance, Instant::now() - waited + Duration::from_secs(1));
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(pause).await;
     }
     let begun = Instant::now();
-    while code.0.lock().unwrap().len() < TIMERS && begun.elapsed() < Duration::from_secs(10) {
+    while code.0.lock().unwrap().len() < count && begun.elapsed() < Duration::from_secs(10) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     shutdown.begin();

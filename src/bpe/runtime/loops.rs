@@ -97,6 +97,10 @@ async fn round<W: Work>(
         let Ok(first) = Arc::clone(slots).acquire_owned().await else {
             return Ok(Duration::MAX);
         };
+        // Where there is always more to do, no round would ever end.
+        if shutdown.is_begun() {
+            return Ok(Duration::ZERO);
+        }
         let mut permits = vec![first];
         while let Ok(more) = Arc::clone(slots).try_acquire_owned() {
             permits.push(more);
@@ -123,4 +127,60 @@ async fn round<W: Work>(
         .unwrap_or(f64::MAX)
         .clamp(0.0, 3600.0);
     Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Always more than can be done.
+    #[derive(Clone, Default)]
+    struct Endless {
+        bell: Arc<Notify>,
+        done: Arc<AtomicUsize>,
+    }
+
+    impl Work for Endless {
+        type Item = ();
+
+        fn name(&self) -> &'static str {
+            "endless"
+        }
+
+        fn bell(&self) -> &Notify {
+            &self.bell
+        }
+
+        async fn take(&self, most: i64) -> Result<Vec<()>, Error> {
+            Ok((0..most).map(|_| ()).collect())
+        }
+
+        async fn next_due(&self) -> Result<Option<f64>, Error> {
+            Ok(None)
+        }
+
+        async fn extend(&self, (): &()) -> Result<(), Error> {
+            Ok(())
+        }
+
+        async fn run(&self, (): ()) -> Result<(), Error> {
+            tokio::task::yield_now().await;
+            self.done.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_never_idle_ends_when_it_shall() {
+        let (endless, shutdown) = (Endless::default(), Shutdown::new());
+        let working = tokio::spawn(work(endless.clone(), shutdown.clone(), 2, Pace::default()));
+        while endless.done.load(Ordering::Relaxed) < 100 {
+            tokio::task::yield_now().await;
+        }
+        shutdown.begin();
+        let ended = tokio::time::timeout(Duration::from_secs(10), working).await;
+        ended.expect("it ends").expect("it does not panic");
+    }
 }
