@@ -173,7 +173,12 @@ impl Starting {
                 () = shutdown.begun() => return,
             }
         }
-        exchange::start(&self.runtime, &self.server, &self.health);
+        exchange::start(
+            &self.runtime,
+            &self.server,
+            &self.settings.organization,
+            &self.health,
+        );
         progress.set(None);
     }
 

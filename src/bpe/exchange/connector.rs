@@ -10,23 +10,60 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::server::{Server, Trouble};
+use super::server::{Server, Trouble, has_next};
 use crate::bpe::runtime::{Error as RuntimeError, Runtime};
 use crate::kernel::{Backoff, Random};
 use crate::net::websocket::{self, Event, Socket};
+use crate::r4::view::questionnaire_response::QuestionnaireResponse;
 use crate::r4::view::task::Task;
 use crate::r4::{Resource, json, xml};
-use crate::store::bpe::inbox;
+use crate::store::bpe::{inbox, user_task};
 
-/// The Subscription that every DSF FHIR server has (spec/bpe.md §1.2, §2.2).
-const SUBSCRIPTION: &str = "Subscription?criteria:exact=Task%3Fstatus%3Drequested&status=active\
-                            &type=websocket&payload=application/fhir%2Bjson";
 /// What waits for us, by spec/bpe.md §2.3; the time filter is left out, since a handled Task is
 /// no longer `requested`.
 const WAITING: &str = "Task?status=requested&_sort=_lastUpdated&_count=20";
 /// How often everything that waits is read although events arrive.
 const REREAD: Duration = Duration::from_secs(60);
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
+
+/// What is heard of: each kind has a Subscription on every DSF FHIR server (spec/bpe.md §1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    Tasks,
+    /// Answered forms of user tasks.
+    Forms,
+}
+
+impl Channel {
+    /// For the health check.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tasks => "events",
+            Self::Forms => "forms",
+        }
+    }
+
+    const fn type_name(self) -> &'static str {
+        match self {
+            Self::Tasks => "Task",
+            Self::Forms => "QuestionnaireResponse",
+        }
+    }
+
+    /// The search for the Subscription, by spec/bpe.md §2.2.
+    fn subscription(self) -> String {
+        let status = match self {
+            Self::Tasks => "requested",
+            Self::Forms => "completed",
+        };
+        format!(
+            "Subscription?criteria:exact={}%3Fstatus%3D{status}&status=active&type=websocket\
+             &payload=application/fhir%2Bjson",
+            self.type_name()
+        )
+    }
+}
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +76,8 @@ enum Ended {
     Runtime(#[from] RuntimeError),
     #[error(transparent)]
     Store(#[from] crate::store::Error),
-    #[error("the server holds {0} Subscriptions for Tasks, exactly one is needed")]
-    Subscriptions(usize),
+    #[error("the server holds {0} Subscriptions for {1}s, exactly one is needed")]
+    Subscriptions(usize, &'static str),
     #[error("the server closed the event channel ({code}): {reason}")]
     Closed { code: u16, reason: String },
 }
@@ -61,8 +98,9 @@ impl Connection {
     }
 }
 
-/// The connector of Tasks.
+/// The connector of one channel.
 pub struct Connector {
+    channel: Channel,
     runtime: Runtime,
     server: Arc<Server>,
     connection: Connection,
@@ -70,10 +108,11 @@ pub struct Connector {
 
 impl Connector {
     #[must_use]
-    pub fn new(runtime: Runtime, server: Arc<Server>) -> Self {
+    pub fn new(runtime: Runtime, server: Arc<Server>, channel: Channel) -> Self {
         let connection = Connection::default();
         connection.set(Some("not connected yet".to_owned()));
         Self {
+            channel,
             runtime,
             server,
             connection,
@@ -102,7 +141,8 @@ impl Connector {
                 failures + 1
             };
             tracing::warn!(
-                "no events from {}: {ended}; connecting again",
+                "no {}s from {}: {ended}; connecting again",
+                self.channel.type_name(),
                 self.server.base()
             );
             self.connection.set(Some(ended.to_string()));
@@ -128,7 +168,11 @@ impl Connector {
             }
         }
         self.connection.set(None);
-        tracing::info!("receives the events of {}", self.server.base());
+        tracing::info!(
+            "receives the {}s of {}",
+            self.channel.type_name(),
+            self.server.base()
+        );
         self.listen(socket).await
     }
 
@@ -163,11 +207,11 @@ impl Connector {
     }
 
     async fn subscription(&self) -> Result<String, Ended> {
-        let found = self.server.search(SUBSCRIPTION).await?;
+        let found = self.server.search(&self.channel.subscription()).await?;
         let ids: Vec<&str> = resources(&found).filter_map(|(id, _)| id).collect();
         match ids.as_slice() {
             [id] => Ok((*id).to_owned()),
-            more => Err(Ended::Subscriptions(more.len())),
+            more => Err(Ended::Subscriptions(more.len(), self.channel.type_name())),
         }
     }
 
@@ -179,32 +223,47 @@ impl Connector {
         }
     }
 
-    /// Reads page after page; a Task that is handled meanwhile moves the others forward, which
-    /// the next reading makes good.
+    /// Reads what waits. Forms are of interest only while a user task waits for its answer; those
+    /// that somebody has stopped are told by no Subscription.
     async fn catch_up(&self) -> Result<(), Ended> {
+        if self.channel == Channel::Tasks {
+            return self.read_all(WAITING).await;
+        }
+        let store = self.runtime.store();
+        let since = store
+            .read(async |conn| user_task::waiting_since(conn).await)
+            .await?;
+        let Some(since) = since else { return Ok(()) };
+        for status in ["completed", "stopped"] {
+            let query = format!(
+                "QuestionnaireResponse?status={status}&_lastUpdated=ge{since}\
+                 &_sort=_lastUpdated&_count=20"
+            );
+            self.read_all(&query).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads page after page; what is handled meanwhile moves the others forward, which the next
+    /// reading makes good.
+    async fn read_all(&self, query: &str) -> Result<(), Ended> {
         for page in 1.. {
-            let found = self
-                .server
-                .search(&format!("{WAITING}&_page={page}"))
-                .await?;
-            let tasks: Vec<Resource> = resources(&found)
+            let found = self.server.search(&format!("{query}&_page={page}")).await?;
+            let all: Vec<Resource> = resources(&found)
                 .filter_map(|(_, value)| Resource::from_value(value.clone()))
                 .collect();
-            for task in &tasks {
-                self.receive(task).await?;
+            for resource in &all {
+                self.receive(resource).await?;
             }
-            let more = found.list("link").any(|link| {
-                link.get("relation").and_then(serde_json::Value::as_str) == Some("next")
-            });
-            if !more || tasks.is_empty() {
+            if !has_next(&found) || all.is_empty() {
                 break;
             }
         }
         Ok(())
     }
 
-    /// One frame. What is not a Task is not for us: a ping of a Subscription without payload, or
-    /// something newer than we are; the next reading finds the Task in any case.
+    /// One frame. What is of another type is not for us: a ping of a Subscription without payload,
+    /// or something newer than we are; the next reading finds what is.
     async fn event(&self, text: &str) -> Result<(), Ended> {
         let parsed = if text.trim_start().starts_with('<') {
             xml::parse(text.as_bytes())
@@ -212,7 +271,7 @@ impl Connector {
             json::parse(text.as_bytes())
         };
         match parsed {
-            Ok(task) if task.type_name() == "Task" => self.receive(&task).await,
+            Ok(ours) if ours.type_name() == self.channel.type_name() => self.receive(&ours).await,
             Ok(other) => {
                 tracing::debug!("event with a {} is ignored", other.type_name());
                 Ok(())
@@ -225,6 +284,64 @@ impl Connector {
     }
 
     async fn receive(&self, resource: &Resource) -> Result<(), Ended> {
+        match self.channel {
+            Channel::Tasks => self.receive_task(resource).await,
+            Channel::Forms => self.receive_form(resource).await,
+        }
+    }
+
+    async fn receive_form(&self, resource: &Resource) -> Result<(), Ended> {
+        let form = QuestionnaireResponse(resource);
+        let response = resource.id().and_then(|id| id.parse::<Uuid>().ok());
+        let task = form.user_task_id().and_then(|id| id.parse::<Uuid>().ok());
+        let (Some(response), Some(task)) = (response, task) else {
+            tracing::warn!("a QuestionnaireResponse without user-task-id is ignored");
+            return Ok(());
+        };
+        match form.status() {
+            Some("completed") => self.receive_answer(task, response, resource).await,
+            Some("stopped") => self.receive_refusal(task, response).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn receive_answer(
+        &self,
+        task: Uuid,
+        response: Uuid,
+        resource: &Resource,
+    ) -> Result<(), Ended> {
+        let document = String::from_utf8_lossy(&json::write(resource, false)).into_owned();
+        let store = self.runtime.store();
+        let new = store
+            .read(async |conn| user_task::answer(conn, task, response, &document).await)
+            .await?;
+        if new {
+            self.runtime.bells().forms.notify_one();
+        } else {
+            tracing::debug!(%response, user_task = %task, "no user task waits for this answer");
+        }
+        Ok(())
+    }
+
+    /// Somebody has stopped the form: its process cannot go on (spec/bpe.md §14 #27).
+    async fn receive_refusal(&self, task: Uuid, response: Uuid) -> Result<(), Ended> {
+        let store = self.runtime.store();
+        let standing = store
+            .read(async |conn| user_task::standing(conn, task).await)
+            .await?;
+        if let Some((instance, status)) = standing
+            && status == "open"
+        {
+            let reason = format!("QuestionnaireResponse/{response} was stopped");
+            tracing::warn!(%instance, "{reason}; the process ends");
+            // When the instance is busy, the next reading comes back to it.
+            self.runtime.cancel(instance, &reason).await?;
+        }
+        Ok(())
+    }
+
+    async fn receive_task(&self, resource: &Resource) -> Result<(), Ended> {
         let task = Task(resource);
         let id = resource.id().and_then(|id| id.parse::<Uuid>().ok());
         let version = resource

@@ -65,6 +65,7 @@ impl Work for Outbox {
         match entry.kind.as_str() {
             "message" => self.message(&entry).await,
             "answer" => self.answer(&entry).await,
+            "update" => self.update(&entry).await,
             _ => self.signal(&entry).await,
         }
     }
@@ -95,11 +96,7 @@ impl Outbox {
             tracing::error!(entry = %entry.id, "a stored answer does not parse; it is dropped");
             return self.discard(entry).await;
         };
-        let outcome = match self.server.update(&task, "minimal").await {
-            Err(trouble) if trouble.status() == Some(412) => self.newer(task).await,
-            outcome => outcome.map(drop),
-        };
-        match outcome {
+        match self.put(task).await {
             Ok(()) => self.answered(entry).await,
             Err(trouble) if trouble.transient() && !entry.overdue => {
                 self.again(entry, &trouble).await
@@ -108,6 +105,30 @@ impl Outbox {
                 tracing::error!(task = ?entry.task, "Task could not be answered: {trouble}");
                 self.answered(entry).await
             }
+        }
+    }
+
+    /// Shows the outputs that a Task has so far. Its end carries them too, so this may fail.
+    async fn update(&self, entry: &Entry) -> Result<(), Error> {
+        let Ok(task) = json::parse(entry.document.as_bytes()) else {
+            return self.discard(entry).await;
+        };
+        match self.put(task).await {
+            Ok(()) => self.discard(entry).await,
+            Err(trouble) if trouble.transient() && !entry.overdue => {
+                self.again(entry, &trouble).await
+            }
+            Err(trouble) => {
+                tracing::warn!(task = ?entry.task, "outputs are not shown yet: {trouble}");
+                self.discard(entry).await
+            }
+        }
+    }
+
+    async fn put(&self, task: Resource) -> Result<(), Trouble> {
+        match self.server.update(&task, "minimal").await {
+            Err(trouble) if trouble.status() == Some(412) => self.newer(task).await,
+            outcome => outcome.map(drop),
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::server::{Server, Trouble};
+use super::server::{Server, Trouble, has_next};
 use crate::bpe::runtime::{Error, Runtime, failed_with};
 use crate::r4::Resource;
 use crate::store::bpe::{history, inbox};
@@ -85,7 +85,7 @@ async fn round(
                 orphans.insert(id);
             }
         }
-        if ids.is_empty() || bundle.list("link").all(|link| !is_next(link)) {
+        if ids.is_empty() || !has_next(&bundle) {
             break;
         }
     }
@@ -94,8 +94,4 @@ async fn round(
 
 fn id(task: &Resource) -> Option<Uuid> {
     task.id()?.parse().ok()
-}
-
-fn is_next(link: &serde_json::Value) -> bool {
-    link.get("relation").and_then(serde_json::Value::as_str) == Some("next")
 }

@@ -93,7 +93,11 @@ impl Server {
     }
 
     pub async fn read_task(&self, id: Uuid) -> Result<Resource, Trouble> {
-        let request = Request::get(url(&format!("{}/Task/{id}", self.base))?)
+        self.read("Task", id).await
+    }
+
+    pub async fn read(&self, kind: &str, id: Uuid) -> Result<Resource, Trouble> {
+        let request = Request::get(url(&format!("{}/{kind}/{id}", self.base))?)
             .header(http::header::ACCEPT, FHIR_JSON);
         resource(&self.answer(&request).await?)
     }
@@ -138,6 +142,20 @@ impl Server {
             request = request.header(HeaderName::from_static("idempotency-key"), value);
         }
         self.answer(&request).await.map(drop)
+    }
+
+    /// Creates a resource; with the same key once, where the server honours `Idempotency-Key`.
+    pub async fn create(&self, resource: &Resource, key: Uuid) -> Result<Resource, Trouble> {
+        let address = url(&format!("{}/{}", self.base, resource.type_name()))?;
+        let mut request = Request::new(Method::POST, address)
+            .header(http::header::ACCEPT, FHIR_JSON)
+            .header(http::header::CONTENT_TYPE, FHIR_JSON)
+            .header(prefer(), HeaderValue::from_static("return=representation"))
+            .body(json::write(resource, false));
+        if let Ok(value) = HeaderValue::from_str(&key.to_string()) {
+            request = request.header(HeaderName::from_static("idempotency-key"), value);
+        }
+        self::resource(&self.answer(&request).await?)
     }
 
     async fn answer(&self, request: &Request) -> Result<Answer, Trouble> {
@@ -203,6 +221,13 @@ impl LocalFhir for Server {
             body: serde_json::from_slice(&answer.body).ok(),
         })
     }
+}
+
+/// Whether a searchset has a further page.
+pub(super) fn has_next(bundle: &Resource) -> bool {
+    bundle
+        .list("link")
+        .any(|link| link.get("relation").and_then(serde_json::Value::as_str) == Some("next"))
 }
 
 fn prefer() -> HeaderName {

@@ -7,7 +7,9 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::bpe::engine::{CallKind, FrameId, Setting, TaskPatch};
+use sha2::{Digest, Sha256};
+
+use crate::bpe::engine::{CallKind, FrameId, Setting, TaskPatch, WaitId};
 use crate::bpe::model::Variables;
 use crate::bpe::plugin::package::OnFailure;
 use crate::r4::Resource;
@@ -64,6 +66,19 @@ pub struct Tasks {
     pub all: Vec<Resource>,
 }
 
+/// The id of a user task on its form: the same for a step that is repeated after a crash.
+#[must_use]
+pub fn user_task_id(instance: Uuid, task: WaitId) -> Uuid {
+    let digest = Sha256::new()
+        .chain_update(instance)
+        .chain_update(task.0.to_be_bytes())
+        .chain_update("user task")
+        .finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}
+
 /// What a call led to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Performance {
@@ -74,6 +89,19 @@ pub struct Performance {
     /// What a task listener changes of its user task.
     pub task: Option<Box<TaskPatch>>,
     pub outcome: Performed,
+}
+
+impl Performance {
+    /// Done, and nothing has changed.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self {
+            settings: Vec::new(),
+            tasks: Vec::new(),
+            task: None,
+            outcome: Performed::Done,
+        }
+    }
 }
 
 /// How a call ended.
@@ -127,6 +155,22 @@ pub enum Delivery {
     },
 }
 
+/// What the listener of a user task has to say about the form, the QuestionnaireResponse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FormCode {
+    pub before: bool,
+    pub after: bool,
+}
+
+/// When code is shown the form of a user task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FormMoment {
+    /// Before it is on the server; code may change it.
+    Before,
+    /// When it is there.
+    After,
+}
+
 /// Runs the code of all loaded plugins.
 #[async_trait]
 pub trait Host: Send + Sync {
@@ -139,4 +183,20 @@ pub trait Host: Send + Sync {
     /// What became of the message that the activity sent. The performance goes on for the
     /// activity; it cannot send once more.
     async fn delivered(&self, activity: Activity, delivery: Delivery) -> Performance;
+
+    /// Whether this listener of the creation of a user task stands for the usual one, which makes
+    /// the form (spec/bpe.md §4.1), and what it wants to see of that. Other listeners run beside it.
+    fn form_code(&self, _process: &ProcessId, _class: &str) -> Option<FormCode> {
+        None
+    }
+
+    /// Shows the form to the listener; answers the form as it is to be.
+    async fn form(
+        &self,
+        _activity: Activity,
+        _moment: FormMoment,
+        form: Resource,
+    ) -> (Performance, Resource) {
+        (Performance::nothing(), form)
+    }
 }

@@ -13,6 +13,9 @@ mod testing;
 /// The variable in which the runtime hands over the last answered QuestionnaireResponse.
 pub const RECEIVED_RESPONSE: &str = "receivedQuestionnaireResponse";
 
-pub use activity::{Activity, Delivery, Host, Message, Performance, Performed, ProcessId, Tasks};
+pub use activity::{
+    Activity, Delivery, FormCode, FormMoment, Host, Message, Performance, Performed, ProcessId,
+    Tasks, user_task_id,
+};
 pub use host::Plugins;
 pub use local_fhir::LocalFhir;

@@ -10,7 +10,7 @@ use super::segment::{Consumed, Segment, Stop};
 use super::{Advance, Error, Runtime};
 use crate::store;
 use crate::store::bpe::flush::{self, Flush};
-use crate::store::bpe::{control, inbox};
+use crate::store::bpe::{control, inbox, user_task};
 
 impl Runtime {
     /// Leases an instance, runs work on it and stores what came of it.
@@ -75,19 +75,27 @@ impl Runtime {
 
     async fn conclude(&self, segment: &Segment) -> Result<Advance, Error> {
         let mut flushes = Vec::new();
+        let mut forms = Vec::new();
         for member in moved(segment) {
             flushes.push(member.flush(&self.settings)?);
+            let changes = member.user_tasks(&self.settings);
+            if !changes.is_empty() {
+                forms.push((member.id, changes));
+            }
         }
         if let Some(first) = flushes.first_mut() {
             first.received.clone_from(&segment.consumed.received);
             first.sent = segment.consumed.sent;
         }
         self.watch.storing();
-        if !self.store_all(&flushes, &segment.consumed).await? {
+        if !self.store_all(&flushes, &forms, &segment.consumed).await? {
             return Ok(Advance::Stale);
         }
         if flushes.iter().any(|flush| !flush.outbox.is_empty()) {
             self.bells.outbox.notify_one();
+        }
+        if !forms.is_empty() || segment.consumed.user_task.is_some() {
+            self.bells.forms.notify_one();
         }
         if segment.members.iter().any(|it| it.gathered.has_jobs()) {
             self.bells.jobs.notify_one();
@@ -100,10 +108,21 @@ impl Runtime {
         Ok(Advance::Done)
     }
 
-    /// One instance needs one statement; several need a transaction around theirs.
-    async fn store_all(&self, flushes: &[Flush], consumed: &Consumed) -> Result<bool, Error> {
-        let Consumed { fired, control, .. } = consumed;
-        if let ([one], None, None) = (flushes, fired, control) {
+    /// One instance needs one statement; several, and those with user tasks, need a transaction
+    /// around theirs.
+    async fn store_all(
+        &self,
+        flushes: &[Flush],
+        forms: &[(Uuid, user_task::Changes)],
+        consumed: &Consumed,
+    ) -> Result<bool, Error> {
+        let Consumed {
+            fired,
+            control,
+            user_task: form,
+            ..
+        } = consumed;
+        if let ([one], [], None, None, None) = (flushes, forms, fired, control, form) {
             let stored = self.store.read(async |conn| flush::run(conn, one).await);
             return Ok(stored.await?);
         }
@@ -117,10 +136,16 @@ impl Runtime {
                 if let Some(control) = control {
                     ours = ours && control::settle(conn, *control, "done").await?;
                 }
-                if ours && flush::run_all(conn, flushes).await? {
-                    return Ok(());
+                if let Some(form) = form {
+                    ours = ours && user_task::settle(conn, form).await?;
                 }
-                Err(NotStored::Lost)
+                if !ours || !flush::run_all(conn, flushes).await? {
+                    return Err(NotStored::Lost);
+                }
+                for (instance, changes) in forms {
+                    user_task::change(conn, *instance, changes).await?;
+                }
+                Ok(())
             })
             .await;
         match stored {

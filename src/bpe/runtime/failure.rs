@@ -42,13 +42,19 @@ pub(super) fn judge(
     match activity.kind {
         CallKind::Send | CallKind::Throw => send(member, activity, message),
         _ => {
-            member.tasks.fail_all(&format!(
-                "Process {}:{} has fatal error in step {}:{}, reason: {message}",
-                activity.process, activity.definition, activity.node, activity.frame.0
-            ));
+            let text = step_text(activity, message);
+            member.tasks.fail_all(&text);
             Verdict::delete(message)
         }
     }
+}
+
+/// The text of spec/bpe.md §3.5 for a step that failed.
+pub(super) fn step_text(activity: &Activity, message: &str) -> String {
+    format!(
+        "Process {}:{} has fatal error in step {}:{}, reason: {message}",
+        activity.process, activity.definition, activity.node, activity.frame.0
+    )
 }
 
 /// A message that could not be sent. One of several receivers is left out and the others go on;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::bpe::engine::{
-    Change, Delta, Event, EventKind, Job, JobKind, Subscription, SubscriptionKind, WaitId,
+    Change, Delta, Event, EventKind, Job, JobKind, Subscription, SubscriptionKind, UserTask, WaitId,
 };
 use crate::store::bpe::flush::{HistoryRow, JobRow, SubscriptionRow};
 
@@ -14,6 +14,7 @@ use crate::store::bpe::flush::{HistoryRow, JobRow, SubscriptionRow};
 pub(super) struct Gathered {
     subscriptions: Waits<Subscription>,
     jobs: Waits<Job>,
+    tasks: Waits<UserTask>,
     history: Vec<Event>,
 }
 
@@ -55,6 +56,7 @@ impl Gathered {
         self.subscriptions
             .absorb(change.subscriptions, |row| row.id);
         self.jobs.absorb(change.jobs, |row| row.id);
+        self.tasks.absorb(change.tasks, |row| row.id);
         self.history.extend(change.history);
     }
 
@@ -87,6 +89,11 @@ impl Gathered {
             incident: row.incident.clone(),
         });
         (put.collect(), self.jobs.deleted())
+    }
+
+    /// User tasks that were created or altered, and those that are gone.
+    pub(super) fn tasks(&self) -> (impl Iterator<Item = &UserTask>, Vec<i64>) {
+        (self.tasks.put.values(), self.tasks.deleted())
     }
 
     pub(super) fn history(&self) -> Vec<HistoryRow> {

@@ -1,6 +1,6 @@
 //! One instance that takes part in a segment, and what the segment has gathered of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -16,12 +16,13 @@ use crate::bpe::engine::{
 };
 use crate::bpe::model::{Variable, Variables};
 use crate::bpe::plugin::package::OnFailure;
-use crate::bpe::plugin::{Activity, Message, Performance, Performed};
+use crate::bpe::plugin::{Activity, Message, Performance, Performed, user_task_id};
 use crate::r4::json;
 use crate::store::bpe::blob::Blob;
 use crate::store::bpe::flush::{self, Blobs, Caller, Flush, OutboxRow, Own};
 use crate::store::bpe::inbox;
 use crate::store::bpe::instance::Leased;
+use crate::store::bpe::user_task;
 
 /// Name of the process variable whose value also finds the instance (spec/bpe.md §6.3).
 const ALTERNATIVE_KEY: &str = "alternativeBusinessKey";
@@ -44,6 +45,10 @@ pub(super) struct Member {
     pub tasks: Held,
     pub gathered: Gathered,
     pub outbox: Vec<OutboxRow>,
+    /// The listeners that make the forms of new user tasks.
+    forms: BTreeMap<WaitId, String>,
+    /// Whether it had user tasks before the segment.
+    had_tasks: bool,
     /// Digests of its large values in the database.
     apart: BTreeSet<String>,
 }
@@ -75,6 +80,8 @@ impl Member {
             tasks: Held::default(),
             gathered: Gathered::default(),
             outbox: Vec::new(),
+            forms: BTreeMap::new(),
+            had_tasks: false,
             apart: BTreeSet::new(),
         }
     }
@@ -94,6 +101,7 @@ impl Member {
             rev: leased.rev,
             epoch: leased.lease_epoch,
         };
+        member.had_tasks = state.tasks().next().is_some();
         member.state = Some(state);
         member.apart = apart;
         member.tasks = Held::load(tasks);
@@ -209,6 +217,38 @@ impl Member {
             call: None,
             patience_seconds: settings.answer_deadline.as_secs_f64(),
         });
+    }
+
+    /// Keeps the listener that stands for the usual one of a new user task.
+    pub(super) fn note_form(&mut self, runtime: &Runtime, sending: &Sending) {
+        let CallKind::TaskListener { event, task } = &sending.kind else {
+            return;
+        };
+        let process = &self.definition.process;
+        if event == "create" && runtime.host.form_code(process, &sending.class).is_some() {
+            let text = serde_json::to_string(sending).ok();
+            self.forms.extend(text.map(|text| (*task, text)));
+        }
+    }
+
+    /// What the segment changes of its user tasks.
+    pub(super) fn user_tasks(&self, settings: &Settings) -> user_task::Changes {
+        let (put, gone) = self.gathered.tasks();
+        let waits = self.end.is_none();
+        let new = put.filter(|_| waits).map(|task| user_task::New {
+            id: user_task_id(self.id, task.id),
+            task: super::gather::key(task.id),
+            frame: super::segment::number(task.frame),
+            business_key: self.business_key.clone().unwrap_or_default(),
+            form: task.form_key.clone().unwrap_or_default(),
+            listener: self.forms.get(&task.id).cloned(),
+            patience_seconds: settings.answer_deadline.as_secs_f64(),
+        });
+        user_task::Changes {
+            new: new.collect(),
+            gone: if self.had_tasks { gone } else { Vec::new() },
+            all_gone: self.had_tasks && !waits,
+        }
     }
 
     /// Everything that is to be stored of it.

@@ -22,6 +22,7 @@ mod start_timer;
 mod tasks;
 mod trigger;
 mod turns;
+mod user_task;
 mod watch;
 
 use std::sync::Arc;
@@ -45,7 +46,8 @@ use turns::Turns;
 
 pub use signal::signal_start;
 pub use start_timer::{DeployError, StartTimers, deploy};
-pub use trigger::{Advance, Begin, Incoming, Starting};
+pub use trigger::{Advance, Begin, Incoming, SUSPENDED, Starting};
+pub use user_task::Composed;
 pub use watch::{Counts, Watch};
 
 /// What administrators may choose.
@@ -107,6 +109,7 @@ pub struct Bells {
     pub jobs: Notify,
     pub timers: Notify,
     pub control: Notify,
+    pub forms: Notify,
 }
 
 /// The engine of one node. Cloning shares it.

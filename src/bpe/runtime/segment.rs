@@ -19,7 +19,7 @@ use crate::bpe::engine::{
 };
 use crate::bpe::model::Variables;
 use crate::store::bpe::flush::{Caller, Fired, Received};
-use crate::store::bpe::{definition, inbox, instance};
+use crate::store::bpe::{definition, inbox, instance, user_task};
 
 /// The work on one instance, and on those it calls or was called by, between two commits.
 pub(super) struct Segment {
@@ -44,6 +44,8 @@ pub(super) struct Consumed {
     pub fired: Option<Fired>,
     /// The wish of somebody that is fulfilled by it.
     pub control: Option<Uuid>,
+    /// The user task whose form the step is about.
+    pub user_task: Option<user_task::Taken>,
 }
 
 /// Why a segment came to nothing.
@@ -160,9 +162,10 @@ impl Segment {
             Ask::Call(call) if self.skips_code(request, call) => {}
             Ask::Call(call) => {
                 let sending = Sending::by(request, call);
-                let activity = self.members[at].activity(request.frame, sending);
-                let performance = self.runtime.host.perform(activity.clone()).await;
                 let runtime = self.runtime.clone();
+                self.members[at].note_form(&runtime, &sending);
+                let activity = self.members[at].activity(request.frame, sending);
+                let performance = runtime.host.perform(activity.clone()).await;
                 return Ok(self.members[at].performed(&runtime, &activity, performance));
             }
             Ask::Signal {

@@ -15,6 +15,9 @@ use crate::r4::{Resource, json};
 use crate::store::bpe::flush::{OutboxRow, TaskRow};
 use crate::store::bpe::inbox;
 
+/// How long an output is tried to be shown before the end of its Task, which carries it anyway.
+const UPDATE: Duration = Duration::from_secs(60 * 60);
+
 /// The Tasks of one instance during a segment.
 #[derive(Debug, Default)]
 pub(super) struct Held(Vec<HeldTask>);
@@ -112,6 +115,26 @@ impl Held {
             }
             held.answered = true;
         }
+    }
+
+    /// Adds an output to the Task that started the instance, for people to see while it runs.
+    pub(super) fn add_output(&mut self, output: serde_json::Value) -> Option<OutboxRow> {
+        let start = self
+            .0
+            .iter_mut()
+            .find(|held| held.starts && !held.answered)?;
+        task::add_output(&mut start.task, output);
+        start.changed = true;
+        Some(OutboxRow {
+            id: Uuid::now_v7(),
+            kind: "update",
+            frame: None,
+            task: Some(start.id),
+            document: super::member::text(&start.task),
+            address: None,
+            call: None,
+            patience_seconds: UPDATE.as_secs_f64(),
+        })
     }
 
     /// What the server must be told.

@@ -272,7 +272,7 @@ impl Runtime {
 }
 
 /// The kind of failure of a trigger that a suspended instance does not take.
-const SUSPENDED: &str = "suspended";
+pub const SUSPENDED: &str = "suspended";
 
 /// Ids of waits are stored as signed numbers; one that is negative waits for nothing.
 fn wait(id: i64) -> WaitId {

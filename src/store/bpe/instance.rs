@@ -176,3 +176,17 @@ pub async fn state(conn: &mut AsyncPgConnection, id: Uuid) -> Result<Option<Stri
         .await?;
     Ok(rows.pop().map(|row| row.state))
 }
+
+/// The model of a running instance.
+pub async fn definition_of(conn: &mut AsyncPgConnection, id: Uuid) -> Result<Option<Uuid>, Error> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        definition: Uuid,
+    }
+    let mut rows: Vec<Row> = statement("select definition from instance where id = $1")
+        .bind::<SqlUuid, _>(id)
+        .load(conn)
+        .await?;
+    Ok(rows.pop().map(|row| row.definition))
+}

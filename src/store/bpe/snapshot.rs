@@ -68,7 +68,7 @@ pub async fn waits(conn: &mut AsyncPgConnection) -> Result<Vec<Wait>, Error> {
 pub async fn clear(conn: &mut AsyncPgConnection) -> Result<(), Error> {
     statement(
         "truncate definition, instance, subscription, job, inbox, outbox, history,
-             history_instance, start_timer, control cascade",
+             history_instance, start_timer, control, user_task cascade",
     )
     .execute(conn)
     .await?;

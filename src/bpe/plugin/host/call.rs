@@ -2,11 +2,12 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::wire;
 use crate::bpe::engine::{CallKind, Setting};
 use crate::bpe::plugin::js;
-use crate::bpe::plugin::{Activity, Performance, Performed};
+use crate::bpe::plugin::{Activity, Performance, Performed, user_task_id};
 use crate::r4::Resource;
 
 /// The function to call, and what it is given beside `api` and `variables`.
@@ -21,6 +22,8 @@ pub(super) struct Call<'a> {
     pub message: Option<Value>,
     /// What `handleException` is told.
     pub exception: Option<Value>,
+    /// The form of a user task, for the code that has a say in it.
+    pub form: Option<Value>,
 }
 
 impl Call<'_> {
@@ -29,7 +32,7 @@ impl Call<'_> {
         let activity = self.activity;
         let fields = wire::named(&activity.fields);
         let values = matches!(activity.kind, CallKind::TaskListener { .. })
-            .then(|| json!({ "formKey": self.form_key }));
+            .then(|| json!({ "formKey": self.form_key, "userTaskId": user_task(activity) }));
         json!({
             "class": activity.class,
             "member": self.member,
@@ -51,8 +54,16 @@ impl Call<'_> {
             "values": values,
             "message": self.message,
             "exception": self.exception,
+            "form": self.form,
         })
         .to_string()
+    }
+}
+
+fn user_task(activity: &Activity) -> Option<Uuid> {
+    match activity.kind {
+        CallKind::TaskListener { task, .. } => Some(user_task_id(activity.instance, task)),
+        _ => None,
     }
 }
 

@@ -17,13 +17,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::activity::{Activity, Delivery, Host, Performance, Performed, ProcessId};
+use super::activity::{
+    Activity, Delivery, FormCode, FormMoment, Host, Performance, Performed, ProcessId,
+};
 use super::js::{Limits, Pool, Shape};
 use super::local_fhir::LocalFhir;
-use super::package::{LocalFhirAccess, OnFailure, Package};
+use super::package::{DEFAULT_LISTENERS, FORM_MEMBERS, LocalFhirAccess, OnFailure, Package};
 use crate::bpe::engine::CallKind;
 use crate::bpe::model::{Kind, Task};
 use crate::kernel::Clock;
+use crate::r4::Resource;
 
 use call::{Call, Returned, failed, returned};
 use lookup::Lookups;
@@ -153,20 +156,69 @@ impl Host for Plugins {
                     form_key: None,
                     message,
                     exception,
+                    form: None,
                 };
                 self.run(code, &call).await.performance
             }
-            (_, Delivery::Accepted) => nothing(),
+            (_, Delivery::Accepted) => Performance::nothing(),
             (_, Delivery::Failed { message, .. }) => failed("MessageNotDelivered", &message),
         }
+    }
+
+    fn form_code(&self, process: &ProcessId, class: &str) -> Option<FormCode> {
+        if DEFAULT_LISTENERS.contains(&class) {
+            return Some(FormCode::default());
+        }
+        let (_, shape) = self.processes.get(process)?.entry(class)?;
+        let [before, after] = FORM_MEMBERS.map(|member| shape.has(member));
+        (before || after).then_some(FormCode { before, after })
+    }
+
+    async fn form(
+        &self,
+        activity: Activity,
+        moment: FormMoment,
+        form: Resource,
+    ) -> (Performance, Resource) {
+        let entry = self
+            .processes
+            .get(&activity.process)
+            .and_then(|process| Some((process, process.entry(&activity.class)?)));
+        let Some((process, (code, shape))) = entry else {
+            return (Performance::nothing(), form);
+        };
+        let [before, after] = FORM_MEMBERS;
+        let call = Call {
+            activity: &activity,
+            member: match moment {
+                FormMoment::Before => before,
+                FormMoment::After => after,
+            },
+            handles: shape.has("handleException"),
+            form_key: process.form_keys.get(&activity.node).map(String::as_str),
+            message: None,
+            exception: None,
+            form: Some(Value::Object(form.members().clone())),
+        };
+        let returned = self.run(code, &call).await;
+        let changed = returned.value.get("form").cloned();
+        let form = changed.and_then(Resource::from_value).unwrap_or(form);
+        (returned.performance, form)
     }
 }
 
 impl Plugins {
     async fn execute(&self, process: &Process, activity: &Activity) -> Performance {
+        let listens = matches!(activity.kind, CallKind::TaskListener { .. });
+        if listens && DEFAULT_LISTENERS.contains(&activity.class.as_str()) {
+            return Performance::nothing();
+        }
         let Some((code, shape)) = process.entry(&activity.class) else {
             return failed("NoSuchActivity", &format!("no code for {}", activity.class));
         };
+        if listens && !shape.is_function() && !shape.has("notify") {
+            return Performance::nothing();
+        }
         let member = match activity.kind {
             _ if shape.is_function() => "call",
             CallKind::ExecutionListener { .. } | CallKind::TaskListener { .. } => "notify",
@@ -179,6 +231,7 @@ impl Plugins {
             form_key: process.form_keys.get(&activity.node).map(String::as_str),
             message: None,
             exception: None,
+            form: None,
         };
         self.run(code, &call).await.performance
     }
@@ -189,11 +242,23 @@ impl Plugins {
             Err(message) => return failed("IncompleteMessage", &message),
         };
         let Some((code, shape)) = process.entry(&activity.class) else {
-            return self.finish(activity, draft, KeyStrategy::Same, nothing(), Vec::new());
+            return self.finish(
+                activity,
+                draft,
+                KeyStrategy::Same,
+                Performance::nothing(),
+                Vec::new(),
+            );
         };
         let strategy = KeyStrategy::named(shape.business_key_strategy.as_deref());
         if !shape.has("additionalInputParameters") {
-            return self.finish(activity, draft, strategy, nothing(), Vec::new());
+            return self.finish(
+                activity,
+                draft,
+                strategy,
+                Performance::nothing(),
+                Vec::new(),
+            );
         }
         let call = Call {
             activity,
@@ -202,6 +267,7 @@ impl Plugins {
             form_key: None,
             message: Some(draft.for_code()),
             exception: None,
+            form: None,
         };
         let returned = self.run(code, &call).await;
         // Either there is nothing to send for, or the code has dealt with that.
@@ -253,15 +319,6 @@ impl Process {
     fn entry(&self, class: &str) -> Option<(&Code, &Shape)> {
         let code = self.code.as_deref()?;
         Some((code, code.shapes.get(class)?))
-    }
-}
-
-fn nothing() -> Performance {
-    Performance {
-        settings: Vec::new(),
-        tasks: Vec::new(),
-        task: None,
-        outcome: Performed::Done,
     }
 }
 

@@ -748,7 +748,10 @@
     );
   }
 
-  const MEMBERS = ["execute", "notify", "additionalInputParameters", "afterSend", "handleException"];
+  const FORM_MEMBERS = ["beforeQuestionnaireResponseCreate", "afterQuestionnaireResponseCreate"];
+  const MEMBERS = [
+    "execute", "notify", "additionalInputParameters", "afterSend", "handleException", ...FORM_MEMBERS,
+  ];
 
   function membersOf(entry) {
     return MEMBERS.filter((name) => typeof entry?.[name] === "function");
@@ -801,9 +804,19 @@
       case "execute":
       case "notify":
         return entry[call.member](api, variables, ...extras(call));
+      case "beforeQuestionnaireResponseCreate":
+      case "afterQuestionnaireResponseCreate":
+        return withForm(entry, call, variables);
       default:
         return entry[call.member](api, variables, ...message);
     }
+  }
+
+  /** The form as the code leaves it: changed in place, or returned anew. */
+  async function withForm(entry, call, variables) {
+    const form = call.form;
+    const returned = await entry[call.member](api, variables, call.values, form);
+    return { form: returned ?? form };
   }
 
   function failure(exception) {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::files::Files;
 use super::manifest::Manifest;
-use super::model::{Model, Use};
+use super::model::{FORM_MEMBERS, Model, Use, UseKind};
 use super::problem::Problems;
 use crate::bpe::plugin::RECEIVED_RESPONSE;
 use crate::bpe::plugin::js::{self, Limits, Program, Shape};
@@ -167,7 +167,10 @@ fn misfit(user: &Use, shape: Option<&Shape>, entry: &str) -> Option<String> {
             .then(|| format!("{key} has no entry in activities of {entry}"));
     };
     let fits = match user.kind.member() {
-        Some(member) => shape.is_function() || shape.has(member),
+        Some(member) => {
+            let of_form = |member: &&str| user.kind == UseKind::TaskListener && shape.has(member);
+            shape.is_function() || shape.has(member) || FORM_MEMBERS.iter().any(of_form)
+        }
         None => shape.kind == "object",
     };
     let wanted = match user.kind.member() {

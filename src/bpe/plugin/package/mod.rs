@@ -27,7 +27,7 @@ pub use code::Code;
 pub use content::content;
 pub use files::{Files, candidates};
 pub use manifest::{LocalFhirAccess, Manifest, OnFailure, ProcessEntry, Version};
-pub(crate) use model::MESSAGE_FIELDS;
+pub(crate) use model::{DEFAULT_LISTENERS, FORM_MEMBERS, MESSAGE_FIELDS};
 pub use placeholder::Substitutes;
 pub use problem::{Problem, Refused};
 pub(crate) use resource::DEPLOYED_TYPES;

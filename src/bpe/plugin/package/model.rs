@@ -10,6 +10,20 @@ use crate::bpe::parse;
 /// The fields that make a message (spec/bpe.md §7.2).
 pub(crate) const MESSAGE_FIELDS: [&str; 3] = ["instantiatesCanonical", "profile", "messageName"];
 
+/// The listeners of user tasks that need no code: they make the form as the model says.
+pub(crate) const DEFAULT_LISTENERS: [&str; 4] = [
+    "dev.dsf.bpe.v2.activity.DefaultUserTaskListener",
+    "dev.dsf.bpe.v1.activity.DefaultUserTaskListener",
+    "dev.dsf.bpe.activity.DefaultUserTaskListener",
+    "org.highmed.dsf.bpe.activity.DefaultUserTaskListener",
+];
+
+/// What the entry of a listener that stands for one of these may have.
+pub(crate) const FORM_MEMBERS: [&str; 2] = [
+    "beforeQuestionnaireResponseCreate",
+    "afterQuestionnaireResponseCreate",
+];
+
 /// The model of one process, placeholders replaced.
 #[derive(Clone, Debug)]
 pub(super) struct Model {
@@ -178,6 +192,11 @@ fn listened(element: &str, listeners: &[Listener]) -> Vec<Use> {
 /// Expressions are evaluated by the engine and need no code.
 fn used(element: &str, service: &Service, kind: UseKind) -> Option<Use> {
     match &service.code {
+        Code::Class(class)
+            if kind == UseKind::TaskListener && DEFAULT_LISTENERS.contains(&class.as_str()) =>
+        {
+            None
+        }
         Code::Class(class) | Code::Delegate(class) => Some(Use {
             element: element.to_owned(),
             class: class.clone(),
