@@ -21,9 +21,13 @@ mod load;
 mod network;
 mod node;
 #[cfg(feature = "bpe")]
+mod outage;
+#[cfg(feature = "bpe")]
 mod process;
 mod refusal;
 mod resource;
 mod slow;
 mod socket;
+#[cfg(feature = "bpe")]
+mod user_task;
 mod wire;

@@ -196,7 +196,10 @@ async fn fail(segment: &mut Segment, activity: &Activity, message: &str) -> Resu
 /// The call of the listener, if the user task still waits.
 fn activity(segment: &Segment, entry: &Entry) -> Result<Activity, Stop> {
     let member = &segment.members[0];
-    let mut tasks = member.state.iter().flat_map(|state| state.tasks());
+    let mut tasks = member
+        .state
+        .iter()
+        .flat_map(crate::bpe::engine::State::tasks);
     let task = tasks
         .find(|task| task.id == wait(entry))
         .ok_or(Stop::Stale)?;

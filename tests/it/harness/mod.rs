@@ -17,6 +17,9 @@
 mod allow_list;
 pub mod client;
 mod disk;
+pub mod line;
+pub mod organization;
+pub mod package;
 mod postgres;
 pub mod process;
 pub mod raw;
@@ -27,6 +30,9 @@ pub mod world;
 
 pub use client::Client;
 pub use disk::Disk;
+pub use line::Line;
+pub use organization::Organization;
+pub use package::Package;
 pub use postgres::Postgres;
 pub use process::Process;
 pub use server::{Launch, Server, until};

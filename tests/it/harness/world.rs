@@ -138,7 +138,11 @@ impl World {
     }
 
     fn employ(&mut self, name: &'static str, rights: &'static str, role: &'static str) {
-        let thumbprint = self.issue(name, &Profile::client(name));
+        let mut profile = Profile::client(name);
+        if name.ends_with("-user") {
+            profile.names = vec![format!("{name}@test.org")];
+        }
+        let thumbprint = self.issue(name, &profile);
         self.persons.push(Person {
             name,
             rights,

@@ -183,8 +183,8 @@ impl Host for Plugins {
         let entry = self
             .processes
             .get(&activity.process)
-            .and_then(|process| Some((process, process.entry(&activity.class)?)));
-        let Some((process, (code, shape))) = entry else {
+            .and_then(|process| process.entry(&activity.class));
+        let Some((code, shape)) = entry else {
             return (Performance::nothing(), form);
         };
         let [before, after] = FORM_MEMBERS;
@@ -195,7 +195,7 @@ impl Host for Plugins {
                 FormMoment::After => after,
             },
             handles: shape.has("handleException"),
-            form_key: process.form_keys.get(&activity.node).map(String::as_str),
+            form_key: form.str("questionnaire"),
             message: None,
             exception: None,
             form: Some(Value::Object(form.members().clone())),

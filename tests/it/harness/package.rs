@@ -1,0 +1,130 @@
+//! Plugins to run: models and resources as published, code of the tests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dsf::store::testing::temporary_folder;
+
+/// A folder that engines take as their `bpe.plugin-dir`.
+pub struct Package(PathBuf);
+
+/// What the manifest says of a package that is put together.
+pub struct Manifest<'a> {
+    pub name: &'a str,
+    pub version: &'a str,
+    /// Process ids and their models.
+    pub processes: &'a [(&'a str, &'a str)],
+    /// Resources of another package that these processes need as well.
+    pub more: &'a str,
+}
+
+impl Package {
+    /// A package of `tests/plugins`, as it is.
+    pub fn of_tests(name: &str) -> Self {
+        let folder = temporary_folder("plugins");
+        copy(&tests().join(name), &folder.join(name));
+        Self(folder)
+    }
+
+    /// Models and resources of a published plugin, unchanged, with the code in `tests/plugins`.
+    /// Nothing, loudly, when the published files are not here.
+    pub fn published(manifest: &Manifest<'_>) -> Option<Self> {
+        let source = shared().join("data/plugins").join(manifest.name);
+        if !source.is_dir() {
+            eprintln!("SKIPPED: no plugin {}", source.display());
+            return None;
+        }
+        let folder = temporary_folder("plugins");
+        let package = folder.join(manifest.name);
+        for part in ["bpmn", "fhir"] {
+            copy(&source.join(part), &package.join(part));
+        }
+        copy(&tests().join(manifest.name), &package);
+        let text = manifest.text(&package);
+        fs::write(package.join("plugin.toml"), text).unwrap();
+        Some(Self(folder))
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// Adds another package to the folder.
+    pub fn with(self, other: &Self) -> Self {
+        copy(&other.0, &self.0);
+        self
+    }
+}
+
+impl Manifest<'_> {
+    fn text(&self, package: &Path) -> String {
+        let mut resources = Vec::new();
+        list(package, Path::new("fhir"), &mut resources);
+        let mut text = format!(
+            "name = \"{}\"\nversion = \"{}\"\nrelease-date = 2026-11-21\n",
+            self.name, self.version
+        );
+        for (id, model) in self.processes {
+            let mine = resources.iter().filter(|file| self.belongs(id, file));
+            let listed: Vec<_> = mine.map(|file| format!("\"{file}\"")).collect();
+            text += &format!(
+                "[[process]]\nid = \"{id}\"\nmodel = \"{model}\"\nresources = [{}]\n",
+                listed.join(", ")
+            );
+        }
+        text + "[runtime]\nkind = \"js\"\nentry = \"main.js\"\n" + self.more
+    }
+
+    /// Every process takes all resources but the ActivityDefinitions and draft Tasks of others.
+    fn belongs(&self, id: &str, file: &str) -> bool {
+        let source = shared().join("data/plugins").join(self.name).join(file);
+        let text = fs::read_to_string(source).unwrap_or_default();
+        let name = id.split_once('_').map_or(id, |(_, name)| name);
+        let of_this = |text: &str| text.contains(&format!("/bpe/Process/{name}"));
+        if file.contains("/ActivityDefinition/") {
+            text.contains(&format!("/bpe/Process/{name}\""))
+        } else if file.contains("/Task/") {
+            of_this(&text)
+        } else {
+            !file.contains("/Bundle/")
+        }
+    }
+}
+
+/// `../shared`, or what `DSF_SHARED` names.
+pub fn shared() -> PathBuf {
+    let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared"));
+    std::env::var_os("DSF_SHARED").map_or_else(beside, PathBuf::from)
+}
+
+fn tests() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/plugins"))
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn list(package: &Path, folder: &Path, found: &mut Vec<String>) {
+    let mut entries: Vec<_> = fs::read_dir(package.join(folder))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    entries.sort();
+    for name in entries {
+        let path = folder.join(name);
+        if package.join(&path).is_dir() {
+            list(package, &path, found);
+        } else {
+            found.push(path.display().to_string());
+        }
+    }
+}
