@@ -11,6 +11,7 @@ mod backup;
 mod binary;
 mod bundle;
 mod certificate;
+mod condition;
 mod database;
 mod event;
 mod format;

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::binding::{Bindings, Bound};
 use super::plan::{Action, Command};
+use crate::fhir::authorize::Operation;
 use crate::fhir::fault::Fault;
 use crate::fhir::search::Handling;
 use crate::fhir::service::{
@@ -49,6 +50,7 @@ impl Ground<'_> {
                 if_none_exist,
             } => {
                 check_create(command, *kind, resource)?;
+                self.admit(Operation::Create, *kind, "create")?;
                 let Some(header) = if_none_exist else {
                     return Ok(Some(Bound::New(Uuid::new_v4())));
                 };
@@ -68,6 +70,7 @@ impl Ground<'_> {
             } => match url.split_once('?') {
                 Some((_, query)) => {
                     check_conditional(command, *kind, resource)?;
+                    self.admit(Operation::Update, *kind, "update")?;
                     let found = self.found(*kind, query, url, command.index).await?;
                     Ok(Some(
                         found.map_or_else(|| Bound::New(Uuid::new_v4()), Bound::Known),
@@ -248,6 +251,7 @@ impl Ground<'_> {
         query: &str,
         index: usize,
     ) -> Result<Done, Stop> {
+        self.admit(Operation::Delete, kind, "delete")?;
         let bad = |more| {
             let text =
                 format!("Bad conditional delete request '{url}'{more} at bundle index {index}");

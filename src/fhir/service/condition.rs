@@ -83,8 +83,9 @@ pub(crate) enum Match {
 }
 
 impl Ground<'_> {
-    /// The current resources that meet a condition, whoever may see them; `bad` words the fault
-    /// for a parameter that cannot be understood.
+    /// The current resources that meet a condition; `bad` words the fault for a parameter that
+    /// cannot be understood. For local identities whoever may see them. For partners only what
+    /// they may see: otherwise a condition would tell them what is hidden (auth-config §11.1 row 3).
     pub async fn matching(
         &mut self,
         kind: ResourceType,
@@ -111,12 +112,15 @@ impl Ground<'_> {
         if self.progress.locks(kind, Some(text.clone())) {
             unique::lock_condition(self.conn()?, kind, &text).await?;
         }
-        Ok(
-            match find::ids(self.conn()?, kind, &pairs).await?.as_slice() {
-                [] => Match::None,
-                [id] => Match::One(*id),
-                _ => Match::Several,
-            },
-        )
+        let ids = if self.identity.is_local() {
+            find::ids(self.conn()?, kind, &pairs).await?
+        } else {
+            self.visible_ids(kind, &condition.pairs).await?
+        };
+        Ok(match ids.as_slice() {
+            [] => Match::None,
+            [id] => Match::One(*id),
+            _ => Match::Several,
+        })
     }
 }

@@ -73,6 +73,16 @@ impl Ground<'_> {
         }
     }
 
+    /// Fails unless identity, operation and type alone allow it: before anything is looked up that
+    /// the answer would tell of.
+    pub fn admit(&self, operation: Operation, kind: ResourceType, word: &str) -> Result<(), Stop> {
+        let admitted = authorize::admit(&self.identity, operation, kind);
+        if admitted.is_allowed() {
+            return Ok(());
+        }
+        Err(Fault::denied(word, Some(admitted.reason())).into())
+    }
+
     /// Fails unless the rules allow it; `word` is the operation's name in the fault.
     pub async fn require(&mut self, request: &Request<'_>, word: &str) -> Result<(), Stop> {
         match self.judge(request).await? {

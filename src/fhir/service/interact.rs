@@ -114,6 +114,7 @@ impl Service {
         condition: &Condition,
     ) -> Result<Option<Uuid>, Fault> {
         self.transact(peer, async |ground| {
+            ground.admit(Operation::Delete, kind, "delete")?;
             let text = &condition.text;
             let bad = |more| Fault::bad_request(format!("Bad request '?{text}'{more}"));
             match ground.matching(kind, condition, bad).await? {
@@ -251,10 +252,7 @@ impl Ground<'_> {
         let body = incoming.resource.id();
         if body.map(|body| body.rsplit('/').next().unwrap_or(body)) != Some(&id.to_string()) {
             // Who may not update at all is told so first.
-            let admitted = authorize::admit(&self.identity, Operation::Update, kind);
-            if !admitted.is_allowed() {
-                return Err(Fault::denied("update", Some(admitted.reason())).into());
-            }
+            self.admit(Operation::Update, kind, "update")?;
             let text = format!(
                 "Path id not equal to {kind} id ({id} vs. {})",
                 body.unwrap_or("null")

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use uuid::Uuid;
+
 use super::ground::{Ground, parsed};
 use super::stop::Stop;
 use super::stored::Stored;
@@ -78,6 +80,27 @@ impl Ground<'_> {
             matches: page.matches.into_iter().filter_map(stored).collect(),
             includes: page.includes.into_iter().filter_map(stored).collect(),
         })
+    }
+}
+
+impl Ground<'_> {
+    /// The first resources that match among those which this identity may see; two are enough to
+    /// tell one from several.
+    pub async fn visible_ids(
+        &mut self,
+        kind: ResourceType,
+        pairs: &[(String, String)],
+    ) -> Result<Vec<Uuid>, Stop> {
+        let mut pairs = pairs.to_vec();
+        pairs.push(("_count".to_owned(), "2".to_owned()));
+        let query = search::parse(kind, &pairs, 2, Handling::Strict)
+            .map_err(|faults| Fault::bad_request(faults.to_string()))?;
+        let seen = visible(self.filter(Operation::Search, kind).await?);
+        let page = search::run(self.conn()?, &query, None, &seen, |_| Visible::Nothing).await?;
+        if page.generation != self.directory.generation() && !self.wrote {
+            return Err(Stop::Stale);
+        }
+        Ok(page.matches.iter().map(|hit| hit.id).collect())
     }
 }
 
