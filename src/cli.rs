@@ -56,6 +56,9 @@ Examples:
     /// Look after the database.
     #[command(subcommand)]
     Db(command::db::Db),
+    /// Look into the audit trail, and check that it is whole.
+    #[command(subcommand)]
+    Audit(command::audit::Audit),
     /// Try processes without a network; look after the running ones.
     #[command(subcommand)]
     Process(command::process::Process),
@@ -147,6 +150,7 @@ pub fn main() -> ExitCode {
         Command::Config(config) => command::config::run(&config),
         Command::Cert(cert) => command::cert::run(&cert),
         Command::Db(db) => command::db::run(&db),
+        Command::Audit(audit) => command::audit::run(&audit),
         Command::Process(process) => command::process::run(&process),
         Command::Plugin(plugin) => command::plugin::run(&plugin),
         Command::Validate(validate) => command::validate::run(&validate),

@@ -53,6 +53,20 @@ pub enum Unfit {
     UnknownExtension(String),
 }
 
+impl Unfit {
+    /// A short name that never changes: log field and anchor of `docs/security.md`.
+    #[must_use]
+    pub const fn id(&self) -> &'static str {
+        match self {
+            Self::Expired(_) => "certificate-expired",
+            Self::NotYetValid(_) => "certificate-not-yet-valid",
+            Self::NoClientUsage => "certificate-not-for-clients",
+            Self::NoSignature => "certificate-not-for-signatures",
+            Self::UnknownExtension(_) => "certificate-unknown-extension",
+        }
+    }
+}
+
 /// The facts of one client certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {

@@ -35,6 +35,19 @@ pub enum Refusal {
     NoLocalOrganization { subject: String },
 }
 
+impl Refusal {
+    /// A short name that never changes: log field and anchor of `docs/security.md`.
+    #[must_use]
+    pub const fn id(&self) -> &'static str {
+        match self {
+            Self::Certificate(unfit) => unfit.id(),
+            Self::Unknown { .. } => "unknown-certificate",
+            Self::Ambiguous { .. } => "ambiguous-certificate",
+            Self::NoLocalOrganization { .. } => "no-local-organization",
+        }
+    }
+}
+
 /// Who comes with this certificate.
 ///
 /// # Errors

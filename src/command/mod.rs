@@ -1,6 +1,11 @@
 //! The commands: each reads its arguments, asks the floors below, prints, and answers an exit
 //! code. The only place where errors lose their type (anyhow).
 
+#[cfg(feature = "fhir")]
+pub mod audit;
+#[cfg(not(feature = "fhir"))]
+#[path = "audit_absent.rs"]
+pub mod audit;
 pub mod cert;
 pub mod config;
 pub mod db;

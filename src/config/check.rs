@@ -3,7 +3,9 @@
 use url::Url;
 
 use crate::auth::roles::Roles;
-use crate::config::keys::{Auth, Bpe, Client, Database, Fhir, Log, Organization, Status, Tls};
+use crate::config::keys::{
+    Audit, Auth, Bpe, Client, Database, Fhir, Log, Organization, Status, Tls,
+};
 use crate::config::reader::Reader;
 use crate::config::{ClientCertificate, role};
 
@@ -21,6 +23,7 @@ pub struct Config {
     pub fhir: Fhir,
     pub client: Option<Client>,
     pub auth: Auth,
+    pub audit: Audit,
     /// The rights of persons, from the `[[role]]` tables and the roles file.
     pub roles: Roles,
     pub bpe: Bpe,
@@ -61,6 +64,7 @@ impl Config {
         let client = when(calls, || Client::read(reader, "client"));
         let auth = Auth::read(reader, "auth");
         let roles = role::roles(reader, auth.as_ref());
+        let audit = Audit::read(reader, "audit");
         let bpe = Bpe::read(reader, "bpe");
         let database = Database::read(reader, "database");
         let status = Status::read(reader, "status");
@@ -75,6 +79,7 @@ impl Config {
             fhir,
             client,
             auth: auth?,
+            audit: audit?,
             roles: roles?,
             bpe,
             database: database?,

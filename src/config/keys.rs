@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::config::{Authorities, ByteSize, ClientCertificate, Directory, InputFile, Section};
+use crate::config::{
+    AuditReads, Authorities, ByteSize, ClientCertificate, Directory, InputFile, Section,
+};
 use crate::kernel::Secret;
 use crate::kernel::telemetry::Format;
 
@@ -20,6 +22,7 @@ pub fn sections() -> impl Iterator<Item = &'static Section> {
         Tls::SECTION,
         Client::SECTION,
         Auth::SECTION,
+        Audit::SECTION,
         Bpe::SECTION,
         Database::SECTION,
         Status::SECTION,
@@ -107,6 +110,18 @@ section! {
     Auth "auth" {
         /// Rules in the YAML form of the Java DSF, in addition to the `[[role]]` tables.
         roles_file "roles-file": optional InputFile = "roles.yaml",
+    }
+}
+
+section! {
+    /// The audit trail of the FHIR role: every write, every refusal, reads of personal data. See
+    /// `dsf audit` and docs/security.md.
+    Audit "audit" {
+        /// Whose reads are recorded: "others" (persons and partners), "all" (also the own
+        /// organisation's engine, which reads all the time), or "none".
+        reads "reads": default AuditReads = "others",
+        /// Days after which records are removed.
+        keep_days "keep-days": default u16 = "1095",
     }
 }
 

@@ -29,7 +29,9 @@ pub use check::{BpeRole, Config, FhirRole, Needs};
 pub use layer::Origin;
 pub use problem::{Problem, Problems};
 pub use section::{Key, Presence, Section};
-pub use value::{Authorities, ByteSize, ClientCertificate, Directory, InputFile, Setting, Shape};
+pub use value::{
+    AuditReads, Authorities, ByteSize, ClientCertificate, Directory, InputFile, Setting, Shape,
+};
 
 use layer::Layers;
 use reader::Reader;

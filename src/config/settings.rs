@@ -57,7 +57,24 @@ impl Config {
             client_certificate: self.client.as_ref().map(|client| path(&client.certificate)),
             page_count: usize::try_from(self.fhir.page_count).unwrap_or(20),
             max_body_size: self.fhir.max_body_size.0,
+            audit: self.audit_trail(),
         })
+    }
+}
+
+#[cfg(feature = "fhir")]
+impl Config {
+    fn audit_trail(&self) -> crate::fhir::audit::Settings {
+        use crate::config::AuditReads;
+        use crate::fhir::audit::Reads;
+        crate::fhir::audit::Settings {
+            reads: match self.audit.reads {
+                AuditReads::Others => Reads::Others,
+                AuditReads::All => Reads::All,
+                AuditReads::None => Reads::None,
+            },
+            keep: jiff::SignedDuration::from_hours(24 * i64::from(self.audit.keep_days)),
+        }
     }
 }
 

@@ -256,6 +256,27 @@ impl Setting for ClientCertificate {
     }
 }
 
+/// Whose reads of personal data go into the audit trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditReads {
+    Others,
+    All,
+    None,
+}
+
+impl Setting for AuditReads {
+    const EXPECTED: &'static str = "\"others\", \"all\" or \"none\"";
+
+    fn parse(text: &str, _: &Path) -> Result<Self, String> {
+        match text {
+            "others" => Ok(Self::Others),
+            "all" => Ok(Self::All),
+            "none" => Ok(Self::None),
+            _ => Err(String::new()),
+        }
+    }
+}
+
 impl Setting for Format {
     const EXPECTED: &'static str = "\"auto\", \"human\" or \"json\"";
 

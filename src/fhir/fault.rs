@@ -18,6 +18,9 @@ pub struct Fault {
     /// What the log reads, and of a refusal also who is at home: [`Fault::in_full`].
     internal: Option<String>,
     headers: Vec<(&'static str, String)>,
+    /// Of a refusal: a name of docs/security.md, and what it is about, for the audit trail.
+    reason: Option<&'static str>,
+    about: Option<Box<str>>,
     /// It is presented as a resource is, with charset and headers for caches (§2.3).
     is_as_data: bool,
 }
@@ -37,6 +40,8 @@ impl Fault {
             outcome: None,
             internal: None,
             headers: Vec::new(),
+            reason: None,
+            about: None,
             is_as_data: false,
         }
     }
@@ -52,10 +57,13 @@ impl Fault {
         Self::told(status, IssueType::Processing, text)
     }
 
-    /// Nobody we know, or no longer.
+    /// Nobody we know, or no longer; the reason is a name of docs/security.md.
     #[must_use]
-    pub fn unauthenticated() -> Self {
-        Self::empty(403)
+    pub fn unauthenticated(reason: &'static str) -> Self {
+        Self {
+            reason: Some(reason),
+            ..Self::empty(403)
+        }
     }
 
     #[must_use]
@@ -72,6 +80,7 @@ impl Fault {
         let text = format!("Operation {word} forbidden");
         Self {
             internal: reason.map(|reason| format!("{}: {reason}", reason.id())),
+            reason: reason.map(Reason::id),
             ..Self::told(403, IssueType::Forbidden, text)
         }
     }
@@ -284,6 +293,13 @@ impl Fault {
         self
     }
 
+    /// Names the resource that was refused, as `Type/id`.
+    #[must_use]
+    pub fn about(mut self, path: String) -> Self {
+        self.about = Some(path.into_boxed_str());
+        self
+    }
+
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
@@ -320,6 +336,20 @@ impl Fault {
     #[must_use]
     pub fn is_denial(&self) -> bool {
         self.status == 403
+    }
+
+    /// What was refused, as `Type/id`, where that is known.
+    #[must_use]
+    pub fn refused_resource(&self) -> Option<&str> {
+        self.about.as_deref()
+    }
+
+    /// Why, in a word: the name of the reason, or the code of the first issue.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        let code = |outcome: &Outcome| outcome.issues().first().map(|issue| issue.kind.code());
+        let code = || self.outcome.as_ref().and_then(code);
+        self.reason.or_else(code).unwrap_or("unknown")
     }
 
     #[must_use]

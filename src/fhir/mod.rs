@@ -1,10 +1,11 @@
 //! The FHIR role: the mailbox.
 //!
 //! [`service`] is the only door to resources; [`rest`], [`bundle`]s, [`initial`] data and the
-//! WebSocket of [`subscribe`] come through it. [`authorize`] holds the rules, [`search`] what is found
+//! WebSocket of [`subscribe`] come through it. [`authorize`] holds the rules, [`audit`] who did what, [`search`] what is found
 //! by which parameter, [`directory`] what nearly every request leans on. [`fault::Fault`] is the
 //! only type that knows status codes.
 
+pub mod audit;
 pub mod authorize;
 pub mod bundle;
 pub mod directory;

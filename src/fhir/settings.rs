@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use super::audit;
 use crate::net::tls;
 
 /// See the module.
@@ -25,4 +26,5 @@ pub struct Settings {
     pub page_count: usize,
     /// Largest request body that is taken as a resource; raw Binary content has no limit.
     pub max_body_size: usize,
+    pub audit: audit::Settings,
 }

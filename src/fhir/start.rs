@@ -62,6 +62,9 @@ pub async fn start(
     let feed = Feed::open(service.store().clone(), mailbox, service.clock().clone()).await?;
     follow(&service, &feed, shutdown);
     rest::listen(&service, &feed, shutdown)?;
+    // It ends when the listener has answered its last request.
+    let recording = Arc::clone(&service);
+    shutdown.spawn(async move { recording.audit().run(recording.store()).await });
     keep_house(&service, shutdown);
     Ok(Running { service })
 }

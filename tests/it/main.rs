@@ -7,6 +7,7 @@
     reason = "a test that cannot set its stage fails by panicking"
 )]
 
+mod audit;
 mod backup;
 mod binary;
 mod bundle;

@@ -44,8 +44,14 @@ pub async fn execute(
         Some("batch") => {
             let commands = plan::commands(bundle)?;
             let done = batch(service, peer, &commands, handling).await;
-            let told = |one: Result<Done, Fault>| one.map_err(|fault| service.told_to(peer, fault));
-            let done = done.into_iter().map(told).collect();
+            let told = |(one, command): (Result<Done, Fault>, &Command)| {
+                one.map_err(|fault| {
+                    let asked = format!("entry {} of a batch", command.index);
+                    service.record_refusal(Some(peer), &fault, asked);
+                    service.told_to(peer, fault)
+                })
+            };
+            let done = done.into_iter().zip(&commands).map(told).collect();
             answer::bundle(service, "batch-response", done, preference).await
         }
         _ => Err(Fault::denied("bundle", None)),

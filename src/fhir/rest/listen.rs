@@ -54,10 +54,11 @@ pub fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> 
     .map_err(broken)?
     .run();
     tracing::info!(%address, base = settings.base_url, "the mailbox listens");
-    let (watch, begun) = (acceptor.watch(), shutdown.clone());
+    let (watch, begun, service) = (acceptor.watch(), shutdown.clone(), Arc::clone(service));
     shutdown.spawn(async move {
         run(server, &begun, flight).await;
         watch.abort();
+        service.audit().finish();
     });
     Ok(())
 }

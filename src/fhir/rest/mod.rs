@@ -68,7 +68,8 @@ async fn elsewhere(request: HttpRequest, service: web::Data<Service>) -> HttpRes
             Ok(peer) => service.identity(peer).await.map(|_| ()),
             Err(fault) => Err(fault.clone()),
         };
-        told(&request, outcome.err().unwrap_or_else(Fault::no_such_route))
+        let fault = outcome.err().unwrap_or_else(Fault::no_such_route);
+        told(&request, &service, peer.as_ref().ok(), fault)
     };
     visit::logged(&request, peer.as_ref().ok(), answer).await
 }
@@ -93,7 +94,8 @@ async fn dispatch(
         if request.version() == Version::HTTP_2 {
             body.drop_the_rest().await;
         }
-        let answer = outcome.unwrap_or_else(|fault| told(&request, fault));
+        let peer = peer.as_ref().ok();
+        let answer = outcome.unwrap_or_else(|fault| told(&request, &service, peer, fault));
         compress::fit(&request, answer).await
     };
     let answer = visit::logged(&request, peer.as_ref().ok(), answer).await;
@@ -101,13 +103,19 @@ async fn dispatch(
 }
 
 /// Logs a fault and answers it.
-fn told(request: &HttpRequest, fault: Fault) -> HttpResponse {
+fn told(
+    request: &HttpRequest,
+    service: &Service,
+    peer: Option<&Peer>,
+    fault: Fault,
+) -> HttpResponse {
     let (method, path) = (request.method().as_str(), request.path());
     if fault.status() >= 500 {
         tracing::error!(method, path, %fault, "request failed");
     } else {
         tracing::info!(method, path, %fault, "request refused");
     }
+    service.record_refusal(peer, &fault, format!("{method} {path}"));
     answer::fault(&fault, request)
 }
 
@@ -152,14 +160,14 @@ fn peer(request: &HttpRequest, service: &Service) -> Result<Peer, Fault> {
         Some(certificate) => Some(certificate.clone()),
         None => passed_on(),
     };
-    let certificate = certificate.ok_or_else(Fault::unauthenticated)?;
+    let certificate = certificate.ok_or_else(|| Fault::unauthenticated("no-certificate"))?;
     Ok(Peer::Certificate(read(&certificate)?))
 }
 
 fn read(certificate: &PeerCertificate) -> Result<Arc<Certificate>, Fault> {
     let read = Certificate::from_der(certificate.der()).map_err(|error| {
         tracing::warn!(%error, subject = certificate.subject(), "unreadable certificate");
-        Fault::unauthenticated()
+        Fault::unauthenticated("unreadable-certificate")
     })?;
     Ok(Arc::new(read))
 }
@@ -190,7 +198,7 @@ async fn route(
         [""] => call.root(body).await,
         ["metadata"] => call.metadata().await,
         ["ws"] => call.socket(body).await,
-        ["status"] => Err(Fault::unauthenticated()),
+        ["status"] => Err(Fault::unauthenticated("status-elsewhere")),
         ["_history"] => call.history_of_everything().await,
         [name, rest @ ..] => call.typed(name, rest, body).await,
         [] => Err(Fault::no_such_route()),

@@ -12,6 +12,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::fhir::audit::{VISIT, Visit};
 use crate::fhir::service::Peer;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -23,9 +24,14 @@ pub(super) async fn logged(
     peer: Option<&Peer>,
     work: impl Future<Output = HttpResponse>,
 ) -> HttpResponse {
-    let id = Uuid::now_v7().to_string();
+    let visit = Visit {
+        request: Uuid::now_v7(),
+        address: request.peer_addr().map(|address| address.ip()),
+    };
+    let id = visit.request.to_string();
     let began = Instant::now();
-    let mut answer = work.instrument(tracing::info_span!("request", id)).await;
+    let work = work.instrument(tracing::info_span!("request", id));
+    let mut answer = VISIT.scope(visit, work).await;
     if let Ok(value) = HeaderValue::from_str(&id) {
         answer.headers_mut().insert(REQUEST_ID, value);
     }

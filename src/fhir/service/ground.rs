@@ -8,8 +8,9 @@ use uuid::Uuid;
 use super::stop::Stop;
 use super::{Service, find};
 use crate::auth::Identity;
+use crate::fhir::audit::{Act, Deed};
 use crate::fhir::authorize::{
-    self, AccessFilter, Answer, Decision, Facts, Lookup, Operation, Request, Target,
+    self, AccessFilter, Answer, Decision, Facts, Lookup, Operation, Reason, Request, Target,
 };
 use crate::fhir::directory::{Directory, KINDS};
 use crate::fhir::fault::Fault;
@@ -31,6 +32,10 @@ pub(crate) struct Ground<'a> {
     /// The directory was changed by this work.
     pub changed: bool,
     pub wrote: bool,
+    /// For the audit trail, once the work has succeeded.
+    pub deeds: Vec<Deed>,
+    /// Why the rules allowed what was asked last.
+    pub allowed: Option<Reason>,
     /// What this work has done so far, so that it is not done again for each entry of a Bundle.
     pub progress: Progress,
 }
@@ -86,7 +91,10 @@ impl Ground<'_> {
     /// Fails unless the rules allow it; `word` is the operation's name in the fault.
     pub async fn require(&mut self, request: &Request<'_>, word: &str) -> Result<(), Stop> {
         match self.judge(request).await? {
-            Decision::Allow(_) => Ok(()),
+            Decision::Allow(reason) => {
+                self.allowed = Some(reason);
+                Ok(())
+            }
             Decision::Deny(reason) => {
                 tracing::info!(
                     identity = self.identity.name(),
@@ -95,8 +103,32 @@ impl Ground<'_> {
                     reason = reason.id(),
                     "denied"
                 );
-                Err(Fault::denied(word, Some(reason)).into())
+                let fault = Fault::denied(word, Some(reason));
+                Err(match request.old.or(request.new).and_then(Resource::id) {
+                    Some(id) => fault.about(format!("{}/{id}", request.kind)).into(),
+                    None => fault.into(),
+                })
             }
+        }
+    }
+
+    /// Remembers for the audit trail what the rules allowed last and was done.
+    pub fn did(&mut self, act: Act, kind: ResourceType, (id, version): (Uuid, i64)) {
+        let reason = self.allowed;
+        self.deeds.push(Deed {
+            act,
+            kind,
+            id,
+            version,
+            reason,
+        });
+    }
+
+    /// Remembers that the identity saw something, where that is recorded.
+    pub fn saw(&mut self, act: Act, kind: ResourceType, (id, version): (Uuid, i64)) {
+        let reads = self.service.settings().audit.reads;
+        if reads.records(&self.identity, kind) {
+            self.did(act, kind, (id, version));
         }
     }
 

@@ -1,9 +1,11 @@
 //! What the sockets of Subscriptions ask: may this client hear of it, and what does it see.
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::ground::Ground;
 use super::{Peer, Service};
+use crate::fhir::audit::Act;
 use crate::fhir::authorize::{Operation, Request};
 use crate::fhir::fault::Fault;
 use crate::fhir::reference;
@@ -25,6 +27,14 @@ impl Mailbox for Service {
                     if !decision.is_allowed() {
                         return Ok(false);
                     }
+                    ground.allowed.get_or_insert(decision.reason());
+                }
+                let id = resource.id().and_then(|id| Uuid::parse_str(id).ok());
+                let version = resource
+                    .version_id()
+                    .and_then(|version| version.parse().ok());
+                if let Some(seen) = id.zip(version) {
+                    ground.saw(Act::Event, kind, seen);
                 }
                 Ok(true)
             })

@@ -10,6 +10,7 @@ use super::ground::{Ground, parsed};
 use super::stop::Stop;
 use super::stored::Stored;
 use super::{Peer, Service};
+use crate::fhir::audit::Act;
 use crate::fhir::authorize::{AccessFilter, Operation, admit};
 use crate::fhir::fault::Fault;
 use crate::r4::ResourceType;
@@ -159,10 +160,12 @@ impl Ground<'_> {
                 stored,
             }
         };
-        Ok(Page {
-            total,
-            entries: lines.into_iter().map(entry).collect(),
-        })
+        let entries: Vec<Entry> = lines.into_iter().map(entry).collect();
+        self.allowed = None;
+        for seen in entries.iter().filter(|entry| entry.stored.is_some()) {
+            self.saw(Act::History, seen.kind, (seen.id, seen.version));
+        }
+        Ok(Page { total, entries })
     }
 
     /// What may be seen of these types; types that are seen by the same keys go together.

@@ -8,6 +8,7 @@ use super::stop::Stop;
 use super::stored::{Stored, gone};
 use super::write::Incoming;
 use super::{Peer, Service};
+use crate::fhir::audit::Act;
 use crate::fhir::authorize::{self, Decision, Operation, Request};
 use crate::fhir::fault::Fault;
 use crate::r4::{Resource, ResourceType};
@@ -141,6 +142,7 @@ impl Service {
                 return Err(Fault::not_deleted(kind, id).into());
             }
             rows::remove(ground.conn()?, id).await?;
+            ground.did(Act::PermanentDelete, kind, (id, row.version + 1));
             Ok(())
         })
         .await
@@ -216,6 +218,7 @@ impl Ground<'_> {
                 .ok_or_else(Fault::unknown)?,
         };
         let resource = self.readable(&row).await?;
+        self.saw(Act::Read, kind, (id, row.version));
         let Row {
             version,
             last_updated,

@@ -30,7 +30,8 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use crate::auth::{self, Identity, Roles};
+use crate::auth::{self, Identity, Refusal, Roles};
+use crate::fhir::audit::{Deed, Journal, Refused};
 use crate::fhir::directory::Directory;
 use crate::fhir::fault::Fault;
 use crate::fhir::search::Totals;
@@ -82,6 +83,7 @@ pub struct Service {
     clock: Clock,
     roles: Roles,
     remote: Client,
+    audit: Journal,
     directory: ArcSwap<Directory>,
     totals: Totals,
     profiles: profiles::Cache,
@@ -106,8 +108,10 @@ impl Service {
                 Directory::load(conn, &settings.base_url, None).await
             })
             .await?;
+        let place = settings.listen.port().to_string();
         Ok(Self {
             started: clock.now(),
+            audit: Journal::new(settings.audit, &place, clock.clone()),
             inserts: Inserts::new(store.clone()),
             reads: Reads::new(store.clone()),
             generations: Generations::new(store.clone()),
@@ -134,6 +138,12 @@ impl Service {
         &self.store
     }
 
+    /// The way into the audit trail.
+    #[must_use]
+    pub fn audit(&self) -> &Journal {
+        &self.audit
+    }
+
     pub(crate) fn totals(&self) -> &Totals {
         &self.totals
     }
@@ -158,20 +168,41 @@ impl Service {
     fn identify(&self, peer: &Peer, directory: &Directory) -> Result<Identity, Fault> {
         match peer {
             Peer::Loader | Peer::BuiltIn => Ok(Identity::initial_loader()),
-            Peer::Certificate(certificate) => self.identify_certificate(certificate, directory),
+            Peer::Certificate(certificate) => {
+                self.known(certificate, directory).map_err(|refusal| {
+                    tracing::info!(%refusal, "nobody is admitted");
+                    Fault::unauthenticated(refusal.id())
+                })
+            }
         }
     }
 
-    fn identify_certificate(
+    fn known(
         &self,
         certificate: &auth::Certificate,
         directory: &Directory,
-    ) -> Result<Identity, Fault> {
+    ) -> Result<Identity, Refusal> {
         let allowed = directory.allowed(&certificate.thumbprint, &self.settings.organization);
-        auth::identify(certificate, &allowed, &self.roles, self.now()).map_err(|refusal| {
-            tracing::info!(%refusal, "nobody is admitted");
-            Fault::unauthenticated()
-        })
+        auth::identify(certificate, &allowed, &self.roles, self.now())
+    }
+
+    /// Puts a refusal into the audit trail; `asked` says of what. Other faults are none.
+    pub(crate) fn record_refusal(&self, peer: Option<&Peer>, fault: &Fault, asked: String) {
+        if !fault.is_denial() {
+            return;
+        }
+        let certificate = match peer {
+            Some(Peer::Certificate(certificate)) => Some(Arc::clone(certificate)),
+            _ => None,
+        };
+        let known = |certificate| self.known(certificate, &self.directory.load()).ok();
+        self.audit.refused(Refused {
+            identity: certificate.as_deref().and_then(known),
+            certificate,
+            reason: fault.reason(),
+            about: fault.refused_resource().map(str::to_owned),
+            asked,
+        });
     }
 
     /// The fault as this peer may read it: reasons are for local identities.
@@ -295,35 +326,39 @@ impl Service {
         start: Start,
         work: impl Work<T>,
     ) -> Result<T, Stop> {
-        let (value, wrote, changed) = match start {
+        let identity = Arc::clone(&origin.identity);
+        let done = match start {
             Start::Unconnected => {
                 let mut ground = origin.ground(None);
-                (work(&mut ground).await?, ground.wrote, None)
+                let value = work(&mut ground).await?;
+                ground.done(value, None)
             }
             Start::Reading => {
                 let read = async move |conn: &mut AsyncPgConnection| {
                     let mut ground = origin.ground(Some(conn));
-                    work(&mut ground).await
+                    let value = work(&mut ground).await?;
+                    Ok::<_, Stop>(ground.done(value, None))
                 };
-                (self.store.read(read).await?, false, None)
+                self.store.read(read).await?
             }
             Start::Transaction => {
                 let write = async move |conn: &mut AsyncPgConnection| {
                     let mut ground = origin.ground(Some(conn));
                     let value = work(&mut ground).await?;
                     let changed = ground.finish().await?;
-                    Ok::<_, Stop>((value, ground.wrote, changed))
+                    Ok::<_, Stop>(ground.done(value, changed))
                 };
                 self.store.write(write).await?
             }
         };
-        if let Some(directory) = changed {
+        if let Some(directory) = done.directory {
             self.take(directory);
         }
-        if wrote {
+        if done.wrote {
             self.written.notify_one();
         }
-        Ok(value)
+        self.audit.done(&identity, done.deeds);
+        Ok(done.value)
     }
 
     /// Tells all nodes of what was written here, until the future is dropped. The hint is sent
@@ -344,6 +379,8 @@ impl Service {
 
     /// Removes what is past its time.
     pub async fn sweep(&self) -> Result<(), crate::store::Error> {
+        self.audit.prune(&self.store).await?;
+        self.audit.tell_head(&self.store).await;
         self.store
             .read(async |conn: &mut AsyncPgConnection| sweep::run(conn).await)
             .await
@@ -388,6 +425,8 @@ impl Origin<'_> {
             is_trusted: self.is_trusted,
             changed: false,
             wrote: false,
+            deeds: Vec::new(),
+            allowed: None,
             progress: Progress::default(),
         }
     }
@@ -401,7 +440,25 @@ enum Start {
     Transaction,
 }
 
+/// What came of one attempt.
+struct Done<T> {
+    value: T,
+    wrote: bool,
+    /// The directory, if it was changed.
+    directory: Option<Arc<Directory>>,
+    deeds: Vec<Deed>,
+}
+
 impl Ground<'_> {
+    fn done<T>(&mut self, value: T, directory: Option<Arc<Directory>>) -> Done<T> {
+        Done {
+            value,
+            wrote: self.wrote,
+            directory,
+            deeds: std::mem::take(&mut self.deeds),
+        }
+    }
+
     /// The last act of a transaction: a changed directory moves on.
     async fn finish(&mut self) -> Result<Option<Arc<Directory>>, Stop> {
         if !self.changed {

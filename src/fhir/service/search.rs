@@ -8,6 +8,7 @@ use super::ground::{Ground, parsed};
 use super::stop::Stop;
 use super::stored::Stored;
 use super::{Peer, Service};
+use crate::fhir::audit::Act;
 use crate::fhir::authorize::{AccessFilter, Operation, admit};
 use crate::fhir::fault::Fault;
 use crate::fhir::search::{self, Handling, Hit, Query, Visible};
@@ -74,12 +75,17 @@ impl Ground<'_> {
         if page.generation != self.directory.generation() && !self.wrote {
             return Err(Stop::Stale);
         }
-        Ok(Found {
+        let found = Found {
             query,
             total: page.total,
             matches: page.matches.into_iter().filter_map(stored).collect(),
             includes: page.includes.into_iter().filter_map(stored).collect(),
-        })
+        };
+        self.allowed = None;
+        for seen in found.matches.iter().chain(&found.includes) {
+            self.saw(Act::Search, seen.kind, (seen.id, seen.version));
+        }
+        Ok(found)
     }
 }
 

@@ -9,6 +9,7 @@ use super::ground::{Ground, parsed};
 use super::refer::{Checks, Holder, Leniency};
 use super::stop::Stop;
 use super::stored::{Stored, gone};
+use crate::fhir::audit::Act;
 use crate::fhir::authorize::{Request, access_keys, unique_keys};
 use crate::fhir::directory::{Directory, moves};
 use crate::fhir::fault::Fault;
@@ -70,6 +71,7 @@ impl Ground<'_> {
         match inserted {
             Some(Inserted::Stored) => {
                 self.note(incoming.kind, id, Some(&full));
+                self.did(Act::Create, incoming.kind, (id, 1));
                 Ok(Stored::shown(id, 1, at, full, content))
             }
             None | Some(Inserted::Stale) => Err(Stop::Stale),
@@ -121,6 +123,7 @@ impl Ground<'_> {
         let generation = self.directory.generation();
         if rows::update(self.conn()?, generation, old.version, &row).await? {
             self.note(incoming.kind, old.id, Some(&full));
+            self.did(Act::Update, incoming.kind, (old.id, version));
             return Ok(Stored::shown(old.id, version, row.at, full, row.content));
         }
         Err(Stop::Stale)
@@ -142,6 +145,7 @@ impl Ground<'_> {
             return Err(Stop::Stale);
         }
         self.note(row.kind, row.id, None);
+        self.did(Act::Delete, row.kind, (row.id, row.version + 1));
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! prepared form. Everything takes the caller's connection: whether it is a transaction is the
 //! caller's business.
 
+pub mod audit;
 pub mod binary;
 pub mod conformance;
 pub mod directory;
