@@ -16,7 +16,7 @@ pub struct Fault {
     /// What the client reads; without it the body is empty.
     outcome: Option<Outcome>,
     /// What the log reads, and of a refusal also who is at home: [`Fault::in_full`].
-    internal: Option<String>,
+    internal: Option<Box<str>>,
     headers: Vec<(&'static str, String)>,
     /// Of a refusal: a name of docs/security.md, and what it is about, for the audit trail.
     reason: Option<&'static str>,
@@ -69,7 +69,7 @@ impl Fault {
     #[must_use]
     pub fn unparsable(detail: impl Into<String>) -> Self {
         Self {
-            internal: Some(detail.into()),
+            internal: Some(detail.into().into_boxed_str()),
             ..Self::told(403, IssueType::Structure, "Unable to parse resource")
         }
     }
@@ -79,7 +79,7 @@ impl Fault {
     pub fn denied(word: &str, reason: Option<Reason>) -> Self {
         let text = format!("Operation {word} forbidden");
         Self {
-            internal: reason.map(|reason| format!("{}: {reason}", reason.id())),
+            internal: reason.map(|reason| format!("{}: {reason}", reason.id()).into_boxed_str()),
             reason: reason.map(Reason::id),
             ..Self::told(403, IssueType::Forbidden, text)
         }
@@ -270,7 +270,7 @@ impl Fault {
     #[must_use]
     pub fn busy(detail: impl Into<String>) -> Self {
         Self {
-            internal: Some(detail.into()),
+            internal: Some(detail.into().into_boxed_str()),
             headers: vec![("Retry-After", "1".to_owned())],
             ..Self::told(503, IssueType::Transient, "The server is busy, try again")
         }
@@ -279,7 +279,7 @@ impl Fault {
     #[must_use]
     pub fn internal(detail: impl Into<String>) -> Self {
         Self {
-            internal: Some(detail.into()),
+            internal: Some(detail.into().into_boxed_str()),
             ..Self::told(500, IssueType::Exception, "Error while accessing DB")
         }
     }
@@ -287,7 +287,7 @@ impl Fault {
     /// The same with the reason of a refusal in the answer.
     #[must_use]
     pub fn in_full(mut self) -> Self {
-        if let Some(reason) = self.internal.as_ref().filter(|_| self.status < 500) {
+        if let Some(reason) = self.internal.as_deref().filter(|_| self.status < 500) {
             self.outcome = self.outcome.map(|outcome| outcome.with_details(reason));
         }
         self

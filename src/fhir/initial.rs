@@ -34,7 +34,7 @@ pub enum Error {
     #[error("the initial Bundle {path} asks for ${{{name}}}, which is not known")]
     Placeholder { path: String, name: String },
     #[error("the initial Bundle {path} is refused: {cause}; correct the file")]
-    Refused { path: String, cause: Fault },
+    Refused { path: String, cause: Box<Fault> },
     #[error("the initial resources cannot be stored: {0}")]
     Conformance(Fault),
     #[error(transparent)]
@@ -168,7 +168,7 @@ async fn load_bundle(service: &Arc<Service>, path: &str, text: &str) -> Result<(
     tracing::info!(path, "loading the initial Bundle");
     let refused = |cause| Error::Refused {
         path: path.to_owned(),
-        cause,
+        cause: Box::new(cause),
     };
     let answer = execute(service, &Peer::Loader, &parsed)
         .await
