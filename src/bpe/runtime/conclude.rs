@@ -10,6 +10,7 @@ use super::segment::{Consumed, Segment, Stop};
 use super::{Advance, Error, Runtime};
 use crate::store;
 use crate::store::bpe::flush::{self, Flush};
+use crate::store::bpe::instance::Leased;
 use crate::store::bpe::{control, inbox, user_task};
 
 impl Runtime {
@@ -24,7 +25,20 @@ impl Runtime {
             Had::Busy => return Ok(Advance::Busy),
             Had::Gone => return Ok(Advance::Stale),
         };
-        let first = match self.loaded(&leased).await {
+        self.with_leased(&leased, leases, work).await
+    }
+
+    /// The same for an instance whose lease is in hand.
+    pub(super) async fn with_leased<F>(
+        &self,
+        leased: &Leased,
+        leases: Leases,
+        work: F,
+    ) -> Result<Advance, Error>
+    where
+        F: AsyncFnOnce(&mut Segment) -> Result<(), Stop>,
+    {
+        let first = match self.loaded(leased).await {
             Ok(first) => first,
             Err(error) => {
                 leases.release(self, &[]).await;
@@ -34,7 +48,7 @@ impl Runtime {
         self.with_member(first, leases, work).await
     }
 
-    /// The same for an instance that is in hand or new.
+    /// The same for an instance that is loaded or new.
     pub(super) async fn with_member<F>(
         &self,
         first: Member,

@@ -21,8 +21,9 @@ pub(super) struct Leases(Arc<Mutex<Vec<Held>>>);
 struct Held {
     instance: Uuid,
     epoch: Epoch,
-    /// Lets the next trigger of this node go on when this one is stored.
-    _turn: Turn,
+    /// Lets the next trigger of this node go on when this one is stored. Absent where one was here
+    /// first that cannot go on, since the lease is ours.
+    _turn: Option<Turn>,
 }
 
 /// Whether an instance could be had.
@@ -49,7 +50,7 @@ impl Leases {
                 self.add(Held {
                     instance: id,
                     epoch: leased.lease_epoch,
-                    _turn: turn,
+                    _turn: Some(turn),
                 });
                 Had::Taken(leased)
             }
@@ -61,7 +62,16 @@ impl Leases {
         })
     }
 
-    /// The same, and waits a while for whoever has it.
+    /// Takes over an instance that is leased already.
+    pub(super) async fn adopt(&self, runtime: &Runtime, leased: &instance::Leased) {
+        self.add(Held {
+            instance: leased.id,
+            epoch: leased.lease_epoch,
+            _turn: runtime.turns.wait(leased.id).await,
+        });
+    }
+
+    /// The same as [`Self::take`], and waits a while for whoever has it.
     pub(super) async fn wait(&self, runtime: &Runtime, id: Uuid) -> Result<Had, Error> {
         let end = tokio::time::Instant::now() + PATIENCE;
         loop {

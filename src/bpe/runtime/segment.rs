@@ -386,10 +386,13 @@ impl Segment {
 impl Runtime {
     /// A leased instance with its model and its Tasks.
     pub(super) async fn loaded(&self, leased: &instance::Leased) -> Result<Member, Error> {
-        let tasks = self
-            .store
-            .read(async |conn| inbox::of_instance(conn, leased.id).await)
-            .await?;
+        let tasks = match leased.tasks() {
+            Some(tasks) => tasks,
+            None => {
+                let ask = async |conn: &mut _| inbox::of_instance(conn, leased.id).await;
+                self.store.read(ask).await?
+            }
+        };
         let definition = self.graphs.by_id(&self.store, leased.definition).await?;
         let state = apart::join(&self.store, leased.id, &leased.state).await?;
         Ok(Member::load(leased, definition, tasks, state))

@@ -14,6 +14,7 @@ use crate::bpe::model::{NodeIx, Variables};
 use crate::bpe::plugin::{Delivery, Performed};
 use crate::r4::Resource;
 use crate::store::bpe::flush::Received;
+use crate::store::bpe::job::Taken;
 use crate::store::bpe::outbox;
 
 /// What became of a trigger.
@@ -214,18 +215,37 @@ impl Runtime {
 
     /// Runs a due job. A failing step costs the job a retry, or leaves an incident.
     pub async fn run_job(&self, instance: Uuid, job: i64) -> Result<Advance, Error> {
-        let job = wait(job);
-        let advance = self
-            .with_instance(instance, async |segment: &mut Segment| {
-                let state = segment.members[0].state.as_ref();
-                let row = state.and_then(|state| state.jobs().find(|row| row.id == job));
-                let due = row.ok_or(Stop::Stale)?.due;
-                let lag = self.clock.now().duration_since(due);
-                self.watch
-                    .began_job(Duration::try_from(lag).unwrap_or_default());
-                segment.drive(0, Trigger::Job { job }).await
-            })
-            .await?;
+        let work = async |segment: &mut Segment| self.drive_job(segment, wait(job)).await;
+        let advance = self.with_instance(instance, work).await?;
+        self.job_ended(instance, wait(job), advance).await
+    }
+
+    /// The same for a job whose instance is leased.
+    pub async fn run_taken(&self, taken: &Taken) -> Result<Advance, Error> {
+        let (leased, job) = (&taken.instance, wait(taken.job));
+        let leases = Leases::default();
+        leases.adopt(self, leased).await;
+        let work = async |segment: &mut Segment| self.drive_job(segment, job).await;
+        let advance = self.with_leased(leased, leases, work).await?;
+        self.job_ended(leased.id, job, advance).await
+    }
+
+    async fn drive_job(&self, segment: &mut Segment, job: WaitId) -> Result<(), Stop> {
+        let state = segment.members[0].state.as_ref();
+        let row = state.and_then(|state| state.jobs().find(|row| row.id == job));
+        let due = row.ok_or(Stop::Stale)?.due;
+        let lag = self.clock.now().duration_since(due);
+        self.watch
+            .began_job(Duration::try_from(lag).unwrap_or_default());
+        segment.drive(0, Trigger::Job { job }).await
+    }
+
+    async fn job_ended(
+        &self,
+        instance: Uuid,
+        job: WaitId,
+        advance: Advance,
+    ) -> Result<Advance, Error> {
         let Advance::Failed(failure) = advance else {
             return Ok(advance);
         };

@@ -150,48 +150,40 @@ const START_WAITING: &str = "insert into instance
          caller, caller_frame, suspended)
     select $1, $2, $3, $4, $5, 1, 1, case when $6 > 0 then now() + make_interval(secs => $6) end,
          $43, $44, $45
-    where ($7 is null or exists (select 1 from taken))
-        and ($12 is null or exists (select 1 from sent))
+    where true{guards}
     returning id, rev";
-const START_ENDED: &str = "select $1 as id, 1::bigint as rev
-    where ($7 is null or exists (select 1 from taken))
-        and ($12 is null or exists (select 1 from sent))";
+const START_ENDED: &str = "select $1 as id, 1::bigint as rev where true{guards}";
 const CONTINUE_WAITING: &str =
     "update instance set state = $4, alternative_key = $5, rev = rev + 1, suspended = $45,
         lease_until = case when $6 > 0 then now() + make_interval(secs => $6) end
-    where id = $1 and rev = $10 and lease_epoch = $11
-        and ($7 is null or exists (select 1 from taken))
-        and ($12 is null or exists (select 1 from sent))
+    where id = $1 and rev = $10 and lease_epoch = $11{guards}
     returning id, rev";
 const CONTINUE_ENDED: &str = "delete from instance
-    where id = $1 and rev = $10 and lease_epoch = $11
-        and ($7 is null or exists (select 1 from taken))
-        and ($12 is null or exists (select 1 from sent))
+    where id = $1 and rev = $10 and lease_epoch = $11{guards}
     returning id, rev + 1 as rev";
 
-/// Locks the inbox and outbox rows that the step consumes. Both are leased to us; should the
+/// Lock the inbox and outbox rows that the step consumes. Both are leased to us; should the
 /// lease have passed to somebody else, the lock finds no row and `own` changes nothing.
-const GUARDS: &str = "with
-taken as (select 1 from inbox where task = $7 and lease_epoch = $8 and status = 'claimed'
-    for update),
-sent as (select 1 from outbox where id = $12 and lease_epoch = $13 for update),
-own as (";
+const TAKEN: &str = "taken as (
+    select 1 from inbox where task = $7 and lease_epoch = $8 and status = 'claimed' for update)";
+const SENT: &str = "sent as (select 1 from outbox where id = $12 and lease_epoch = $13 for update)";
 
-const PARTS: &str = "),
-gone_sent as (delete from outbox using own where outbox.id = $12),
-gone_subscriptions as (delete from subscription using own
-    where subscription.instance = own.id and subscription.id = any ($19)),
-new_subscriptions as (
+const GONE_SENT: &str = "gone_sent as (delete from outbox using own where outbox.id = $12)";
+const GONE_SUBSCRIPTIONS: &str = "gone_subscriptions as (
+    delete from subscription using own
+    where subscription.instance = own.id and subscription.id = any ($19))";
+const NEW_SUBSCRIPTIONS: &str = "new_subscriptions as (
     insert into subscription (instance, id, kind, name, activity, correlation_key)
     select own.id, s.* from own, unnest($14, $15, $16, $17, $18) s
-    on conflict (instance, id) do update set correlation_key = excluded.correlation_key),
-gone_jobs as (delete from job using own where job.instance = own.id and job.id = any ($26)),
-new_jobs as (
+    on conflict (instance, id) do update set correlation_key = excluded.correlation_key)";
+const GONE_JOBS: &str =
+    "gone_jobs as (delete from job using own where job.instance = own.id and job.id = any ($26))";
+const NEW_JOBS: &str = "new_jobs as (
     insert into job (instance, id, kind, activity, due, retries, incident)
     select own.id, j.* from own, unnest($20, $21, $22, $23, $24, $25) j
     on conflict (instance, id) do update
-        set due = excluded.due, retries = excluded.retries, incident = excluded.incident),
-tasks as (
+        set due = excluded.due, retries = excluded.retries, incident = excluded.incident)";
+const TASKS: &str = "tasks as (
     update inbox set
         document = coalesce(t.document, inbox.document),
         status = case when t.answered then 'answered' else 'delivered' end,
@@ -200,37 +192,35 @@ tasks as (
         starts = inbox.starts or (inbox.task = $7 and $9 is null),
         held_until = null
     from own, unnest($27, $28, $29) t (task, document, answered)
-    where inbox.task = t.task),
-new_outbox as (
+    where inbox.task = t.task)";
+const NEW_OUTBOX: &str = "new_outbox as (
     insert into outbox (id, kind, instance, frame, task, document, address, call, deadline)
     select o.id, o.kind, own.id, o.frame, o.task, o.document, o.address, o.call,
            clock_timestamp() + make_interval(secs => o.patience)
     from own, unnest($30, $31, $32, $33, $34, $35, $42, $36)
-        o (id, kind, frame, task, document, address, call, patience)),
-new_history as (
+        o (id, kind, frame, task, document, address, call, patience))";
+const NEW_HISTORY: &str = "new_history as (
     insert into history (instance, rev, seq, at, event, activity, detail)
     select own.id, own.rev, h.seq, h.at, h.event, h.activity, h.detail
     from own, unnest($37, $38, $39, $40) with ordinality
-        h (at, event, activity, detail, seq)),
-begun as (
+        h (at, event, activity, detail, seq))";
+const BEGUN: &str = "begun as (
     insert into history_instance
         (id, definition, business_key, started, ended, outcome, caller, caller_frame)
     select own.id, $2, $3, now(), case when $41 is not null then now() end, $41, $43, $44
-    from own where $2 is not null),
-ended as (
+    from own)";
+const ENDED: &str = "ended as (
     update history_instance set ended = now(), outcome = $41
-    from own where history_instance.id = own.id and $41 is not null and $2 is null)";
+    from own where history_instance.id = own.id)";
 
 /// $46 to $48: only where there are large values.
-const BLOBS: &str = ",
-new_blobs as (
+const BLOBS: &str = "new_blobs as (
     insert into blob (instance, digest, content)
     select own.id, b.* from own, unnest($46, $47) b on conflict do nothing),
 gone_blobs as (
     delete from blob using own where blob.instance = own.id and blob.digest <> all ($48))";
 
-const CHANGED: &str = "
-select count(*) as changed from own";
+const CHANGED: &str = "select count(*) as changed from own";
 
 #[derive(QueryableByName)]
 struct Changed {
@@ -282,15 +272,49 @@ pub async fn fire(conn: &mut AsyncPgConnection, fired: &Fired) -> Result<bool, E
     Ok(rows == 1)
 }
 
+/// The statement with the parts that the step needs: each one costs PostgreSQL some time even where
+/// it finds nothing to do. Of the combinations, which each connection keeps prepared, models use a
+/// few dozen.
 fn text(flush: &Flush) -> String {
-    let own = match (&flush.own, &flush.left) {
-        (Own::Start { .. }, Left::Waiting { .. }) => START_WAITING,
-        (Own::Start { .. }, Left::Ended { .. }) => START_ENDED,
-        (Own::Continue { .. }, Left::Waiting { .. }) => CONTINUE_WAITING,
-        (Own::Continue { .. }, Left::Ended { .. }) => CONTINUE_ENDED,
+    let (is_new, is_over) = (
+        matches!(flush.own, Own::Start { .. }),
+        matches!(flush.left, Left::Ended { .. }),
+    );
+    let own = match (is_new, is_over) {
+        (true, false) => START_WAITING,
+        (true, true) => START_ENDED,
+        (false, false) => CONTINUE_WAITING,
+        (false, true) => CONTINUE_ENDED,
     };
-    let blobs = flush.blobs.as_ref().map_or("", |_| BLOBS);
-    format!("{GUARDS}{own}{PARTS}{blobs}{CHANGED}")
+    let (received, sent) = (flush.received.is_some(), flush.sent.is_some());
+    let mut guards = String::new();
+    for (is_used, name) in [(received, "taken"), (sent, "sent")] {
+        if is_used {
+            guards.push_str(&format!(" and exists (select 1 from {name})"));
+        }
+    }
+    let own = format!("own as ({})", own.replace("{guards}", &guards));
+    let parts = [
+        (received, TAKEN),
+        (sent, SENT),
+        (true, own.as_str()),
+        (sent, GONE_SENT),
+        (!flush.delete_subscriptions.is_empty(), GONE_SUBSCRIPTIONS),
+        (!flush.put_subscriptions.is_empty(), NEW_SUBSCRIPTIONS),
+        (!flush.delete_jobs.is_empty(), GONE_JOBS),
+        (!flush.put_jobs.is_empty(), NEW_JOBS),
+        (received || !flush.tasks.is_empty(), TASKS),
+        (!flush.outbox.is_empty(), NEW_OUTBOX),
+        (!flush.history.is_empty(), NEW_HISTORY),
+        (is_new, BEGUN),
+        (is_over && !is_new, ENDED),
+        (flush.blobs.is_some(), BLOBS),
+    ];
+    let needed: Vec<&str> = parts
+        .into_iter()
+        .filter_map(|(is_needed, part)| is_needed.then_some(part))
+        .collect();
+    format!("with {}\n{CHANGED}", needed.join(",\n"))
 }
 
 /// $1 to $13: the instance row and what the step consumes.

@@ -6,6 +6,7 @@
 use diesel::QueryableByName;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{Epoch, FORGETTABLE};
@@ -240,7 +241,7 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error
 }
 
 /// A Task that an instance holds.
-#[derive(Clone, Debug, QueryableByName)]
+#[derive(Clone, Debug, QueryableByName, Deserialize)]
 pub struct Held {
     #[diesel(sql_type = SqlUuid)]
     pub task: Uuid,

@@ -5,7 +5,7 @@ use diesel::sql_types::{BigInt, Double, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{Epoch, FORGETTABLE};
+use super::{Epoch, FORGETTABLE, inbox};
 use crate::store::Error;
 use crate::store::statement::statement;
 
@@ -31,6 +31,34 @@ pub struct Leased {
     pub rev: i64,
     #[diesel(sql_type = BigInt)]
     pub lease_epoch: Epoch,
+    /// The Tasks of the instance as JSON, and the revision at which they were seen. A statement that
+    /// waited for somebody's change gets the new row, but sees all else as it was before.
+    #[diesel(sql_type = Nullable<Text>)]
+    tasks: Option<String>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    tasks_rev: Option<i64>,
+}
+
+/// The columns of [`Leased`] of a row of `instance` that is being leased.
+pub(super) const LEASED: &str = "instance.id, instance.definition, instance.business_key,
+    instance.alternative_key, instance.caller, instance.caller_frame, instance.state,
+    instance.rev, instance.lease_epoch,
+    (select json_agg(json_build_object('task', i.task, 'document', i.document, 'scope', i.scope,
+            'starts', i.starts) order by i.received)::text
+     from inbox i where i.instance = instance.id and i.status = 'delivered') as tasks,
+    (select seen.rev from instance seen where seen.id = instance.id) as tasks_rev";
+
+impl Leased {
+    /// The Tasks of the instance that are not answered yet, oldest first; `None` where they must be
+    /// asked for.
+    #[must_use]
+    pub fn tasks(&self) -> Option<Vec<inbox::Held>> {
+        if self.tasks_rev != Some(self.rev) {
+            return None;
+        }
+        let tasks = self.tasks.as_deref().unwrap_or("[]");
+        serde_json::from_str(tasks).ok()
+    }
 }
 
 /// Whether an instance could be leased.
@@ -52,8 +80,7 @@ pub async fn lease(conn: &mut AsyncPgConnection, id: Uuid, seconds: f64) -> Resu
         "update instance
          set lease_epoch = lease_epoch + 1, lease_until = now() + make_interval(secs => $2)
          where id = $1 and (lease_until is null or lease_until < now()) and {FORGETTABLE}
-         returning id, definition, business_key, alternative_key, caller, caller_frame, state,
-             rev, lease_epoch",
+         returning {LEASED}",
     ))
     .bind::<SqlUuid, _>(id)
     .bind::<Double, _>(seconds)

@@ -1,36 +1,59 @@
 //! What is due: timers, asynchronous continuations, retries.
 
+use std::collections::HashSet;
+
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Double, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::FORGETTABLE;
+use super::instance::{LEASED, Leased};
 use crate::store::Error;
 use crate::store::statement::statement;
 
-/// A job whose time has come.
-#[derive(Clone, Debug, PartialEq, Eq, QueryableByName)]
-pub struct Due {
-    #[diesel(sql_type = SqlUuid)]
-    pub instance: Uuid,
+/// A job whose time has come, with its instance, which is leased to us.
+#[derive(Clone, Debug, QueryableByName)]
+pub struct Taken {
     #[diesel(sql_type = BigInt)]
-    pub id: i64,
+    pub job: i64,
     #[diesel(sql_type = Text)]
     pub activity: String,
+    #[diesel(embed)]
+    pub instance: Leased,
 }
 
-/// Due jobs of instances that nobody works on, oldest first.
-pub async fn due(conn: &mut AsyncPgConnection, most: i64) -> Result<Vec<Due>, Error> {
-    let rows = statement(
-        "select j.instance, j.id, j.activity
-         from job j join instance i on i.id = j.instance
-         where j.retries > 0 and j.due <= clock_timestamp()
-             and not i.suspended and (i.lease_until is null or i.lease_until < now())
-         order by j.due, j.seq limit $1",
-    )
+/// Due jobs of instances that nobody works on, oldest first, at most one of each instance. Their
+/// instances are leased and loaded in the same statement; as with [`super::instance::lease`], the
+/// disk is not waited for.
+pub async fn take(
+    conn: &mut AsyncPgConnection,
+    most: i64,
+    lease_seconds: f64,
+) -> Result<Vec<Taken>, Error> {
+    let mut rows: Vec<Taken> = statement(format!(
+        "with ready as (
+             select j.instance, j.id, j.activity, j.due, j.seq
+             from job j join instance i on i.id = j.instance
+             where j.retries > 0 and j.due <= clock_timestamp()
+                 and not i.suspended and (i.lease_until is null or i.lease_until < now())
+             order by j.due, j.seq limit $1 for update of i skip locked),
+         leased as (
+             update instance
+             set lease_epoch = instance.lease_epoch + 1,
+                 lease_until = now() + make_interval(secs => $2)
+             where instance.id in (select ready.instance from ready) and {FORGETTABLE}
+             returning {LEASED})
+         select ready.id as job, ready.activity, leased.*
+         from ready join leased on leased.id = ready.instance
+         order by ready.due, ready.seq",
+    ))
     .bind::<BigInt, _>(most)
+    .bind::<Double, _>(lease_seconds)
     .load(conn)
     .await?;
+    let mut seen = HashSet::new();
+    rows.retain(|row| seen.insert(row.instance.id));
     Ok(rows)
 }
 

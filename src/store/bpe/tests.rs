@@ -137,8 +137,15 @@ async fn a_task_starts_one_instance_however_often_the_step_is_stored() {
             let found = instance::candidates(conn, "dsfdev_ping", "1.0", "key", "pong").await?;
             assert_eq!(found.len(), 1);
             assert_eq!(found[0].correlation_key.as_deref(), Some("one"));
-            assert_eq!(job::due(conn, 10).await?.len(), 1);
             assert_eq!(inbox::of_instance(conn, task).await?.len(), 1);
+            let taken = job::take(conn, 10, 60.0).await?;
+            assert_eq!(taken.len(), 1);
+            let tasks = taken[0]
+                .instance
+                .tasks()
+                .expect("nobody changed it meanwhile");
+            assert_eq!((tasks.len(), tasks[0].task), (1, task));
+            assert!(job::take(conn, 10, 60.0).await?.is_empty(), "it is leased");
             Ok::<_, Error>(())
         })
         .await
@@ -159,7 +166,8 @@ async fn a_node_that_lost_its_lease_changes_nothing() {
                 instance::lease(conn, task, 60.0).await?,
                 Lease::Busy
             ));
-            assert!(job::due(conn, 10).await?.is_empty(), "somebody works on it");
+            let due = job::take(conn, 10, 60.0).await?;
+            assert!(due.is_empty(), "somebody works on it");
             instance::renew(conn, task, first.lease_epoch, -1.0).await?;
             let second = leased(conn, task).await;
             assert!(!flush::run(conn, &end(&first)).await?);

@@ -127,16 +127,13 @@ pub(super) async fn begin(runtime: &Runtime, definition: Uuid, variables: Variab
 /// Runs every due job until there is none; the clock of the tests stands before all others.
 pub(super) async fn run_jobs(runtime: &Runtime) {
     loop {
-        let due = runtime
-            .store
-            .read(async |conn| crate::store::bpe::job::due(conn, 10).await)
-            .await
-            .unwrap();
+        let take = async |conn: &mut _| crate::store::bpe::job::take(conn, 10, 60.0).await;
+        let due = runtime.store.read(take).await.unwrap();
         if due.is_empty() {
             return;
         }
         for job in due {
-            runtime.run_job(job.instance, job.id).await.unwrap();
+            runtime.run_taken(&job).await.unwrap();
         }
     }
 }
