@@ -26,20 +26,31 @@ pub(super) fn split(state: &State) -> Split {
     let mut state = state.clone();
     let mut blobs = BTreeMap::new();
     state.each_variable(&mut |value| {
-        if weight(value) < LARGE {
-            return;
-        }
-        // What cannot be written apart is written in its place, and fails there in words.
-        if let Ok(content) = serde_json::to_string(value) {
-            let digest: String = Sha256::digest(&content)
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+        if let Some((digest, content)) = apart(value) {
             blobs.insert(digest.clone(), content);
             *value = Variable::Apart(digest);
         }
     });
     Split { state, blobs }
+}
+
+/// The digests of the large values of a state.
+pub(super) fn digests(state: &mut State) -> BTreeSet<String> {
+    let mut digests = BTreeSet::new();
+    state.each_variable(&mut |value| digests.extend(apart(value).map(|(digest, _)| digest)));
+    digests
+}
+
+/// The digest and text of a large value. What cannot be written apart is written in its place, and
+/// fails there in words.
+fn apart(value: &Variable) -> Option<(String, String)> {
+    if weight(value) < LARGE {
+        return None;
+    }
+    let content = serde_json::to_string(value).ok()?;
+    let digest = Sha256::digest(&content);
+    let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some((digest, content))
 }
 
 /// A state as it was before it was split, and the digests that the database has.

@@ -8,6 +8,7 @@ use super::lease::{Had, Leases};
 use super::member::Member;
 use super::segment::{Consumed, Segment, Stop};
 use super::{Advance, Error, Runtime};
+use crate::bpe::engine::WaitId;
 use crate::store;
 use crate::store::bpe::flush::{self, Flush};
 use crate::store::bpe::instance::Leased;
@@ -29,7 +30,7 @@ impl Runtime {
     }
 
     /// The same for an instance whose lease is in hand.
-    pub(super) async fn with_leased<F>(
+    async fn with_leased<F>(
         &self,
         leased: &Leased,
         leases: Leases,
@@ -38,14 +39,19 @@ impl Runtime {
     where
         F: AsyncFnOnce(&mut Segment) -> Result<(), Stop>,
     {
-        let first = match self.loaded(leased).await {
-            Ok(first) => first,
+        let first = self.first(leased, &leases).await?;
+        self.with_member(first, leases, work).await
+    }
+
+    /// A leased instance as a member; where it cannot be read, the lease is given back.
+    pub(super) async fn first(&self, leased: &Leased, leases: &Leases) -> Result<Member, Error> {
+        match self.loaded(leased).await {
+            Ok(first) => Ok(first),
             Err(error) => {
                 leases.release(self, &[]).await;
-                return Err(error);
+                Err(error)
             }
-        };
-        self.with_member(first, leases, work).await
+        }
     }
 
     /// The same for an instance that is loaded or new.
@@ -58,18 +64,35 @@ impl Runtime {
     where
         F: AsyncFnOnce(&mut Segment) -> Result<(), Stop>,
     {
+        let done = self.stretch(first, &leases, false, work).await?;
+        Ok(done.advance)
+    }
+
+    /// The same; if it shall go on and a job of the instance is due when everything is stored, the
+    /// lease is kept for that job.
+    pub(super) async fn stretch<F>(
+        &self,
+        first: Member,
+        leases: &Leases,
+        goes_on: bool,
+        work: F,
+    ) -> Result<Stretch, Error>
+    where
+        F: AsyncFnOnce(&mut Segment) -> Result<(), Stop>,
+    {
         let began = Instant::now();
         let mut segment = Segment::new(self, first, leases.clone());
+        segment.goes_on = goes_on;
         let done = leases.keep(self, work(&mut segment)).await;
         let outcome = match done {
-            Some(Ok(())) => self.conclude(&segment).await,
-            Some(Err(Stop::Failed(failure))) => Ok(Advance::Failed(failure)),
-            Some(Err(Stop::Busy)) => Ok(Advance::Busy),
-            Some(Err(Stop::Stale)) | None => Ok(Advance::Stale),
+            Some(Ok(())) => self.conclude(&mut segment).await,
+            Some(Err(Stop::Failed(failure))) => Ok(Advance::Failed(failure).into()),
+            Some(Err(Stop::Busy)) => Ok(Advance::Busy.into()),
+            Some(Err(Stop::Stale)) | None => Ok(Advance::Stale.into()),
             Some(Err(Stop::Broken(error))) => Err(error),
         };
         let mut changed = Vec::new();
-        match &outcome {
+        match outcome.as_ref().map(|stretch| &stretch.advance) {
             Ok(Advance::Done) => {
                 changed.extend(moved(&segment).map(|member| member.id));
                 self.watch.stepped(changed.len(), began.elapsed());
@@ -84,10 +107,14 @@ impl Runtime {
             _ => {}
         }
         leases.release(self, &changed).await;
-        outcome
+        let mut stretch = outcome?;
+        if let (Some(job), Some(member)) = (stretch.job, segment.members.pop()) {
+            stretch.next = Some((member.stored(), job));
+        }
+        Ok(stretch)
     }
 
-    async fn conclude(&self, segment: &Segment) -> Result<Advance, Error> {
+    async fn conclude(&self, segment: &mut Segment) -> Result<Stretch, Error> {
         let mut flushes = Vec::new();
         let mut forms = Vec::new();
         for member in moved(segment) {
@@ -101,9 +128,19 @@ impl Runtime {
             first.received.clone_from(&segment.consumed.received);
             first.sent = segment.consumed.sent;
         }
+        let next = match (segment.members.as_slice(), flushes.as_mut_slice()) {
+            ([member], [flush]) if segment.goes_on => {
+                let next = member.due(self.clock.now());
+                if next.is_some() {
+                    flush.lease_seconds = self.settings.lease.as_secs_f64();
+                }
+                next
+            }
+            _ => None,
+        };
         self.watch.storing();
         if !self.store_all(&flushes, &forms, &segment.consumed).await? {
-            return Ok(Advance::Stale);
+            return Ok(Advance::Stale.into());
         }
         if flushes.iter().any(|flush| !flush.outbox.is_empty()) {
             self.bells.outbox.notify_one();
@@ -111,7 +148,9 @@ impl Runtime {
         if !forms.is_empty() || segment.consumed.user_task.is_some() {
             self.bells.forms.notify_one();
         }
-        if segment.members.iter().any(|it| it.gathered.has_jobs()) {
+        // A job that is done next needs nobody else to look.
+        let jobs = segment.members.iter().map(|it| it.gathered.job_count());
+        if jobs.sum::<usize>() > usize::from(next.is_some()) {
             self.bells.jobs.notify_one();
         }
         for member in &segment.members {
@@ -119,7 +158,10 @@ impl Runtime {
                 self.wake_held(member).await?;
             }
         }
-        Ok(Advance::Done)
+        Ok(Stretch {
+            job: next,
+            ..Advance::Done.into()
+        })
     }
 
     /// One instance needs one statement; several, and those with user tasks, need a transaction
@@ -184,6 +226,24 @@ impl Runtime {
             self.bells.inbox.notify_one();
         }
         Ok(())
+    }
+}
+
+/// What became of a segment.
+pub(super) struct Stretch {
+    pub advance: Advance,
+    job: Option<WaitId>,
+    /// The instance as it is stored, still leased, and its job that is due.
+    pub next: Option<(Member, WaitId)>,
+}
+
+impl From<Advance> for Stretch {
+    fn from(advance: Advance) -> Self {
+        Self {
+            advance,
+            job: None,
+            next: None,
+        }
     }
 }
 

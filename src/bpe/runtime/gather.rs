@@ -105,8 +105,8 @@ impl Gathered {
         !self.subscriptions.put.is_empty()
     }
 
-    pub(super) fn has_jobs(&self) -> bool {
-        !self.jobs.put.is_empty()
+    pub(super) fn job_count(&self) -> usize {
+        self.jobs.put.len()
     }
 }
 

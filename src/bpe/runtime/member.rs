@@ -108,6 +108,35 @@ impl Member {
         member
     }
 
+    /// The same instance once everything is stored, with its lease kept.
+    pub(super) fn stored(mut self) -> Self {
+        let (rev, epoch) = match self.own {
+            Own::Start { .. } => (1, 1),
+            Own::Continue { rev, epoch } => (rev + 1, epoch),
+        };
+        let apart = self.state.as_mut().map(apart::digests);
+        let state = self.state.as_ref();
+        Self {
+            own: Own::Continue { rev, epoch },
+            had_tasks: state.is_some_and(|state| state.tasks().next().is_some()),
+            apart: apart.unwrap_or_default(),
+            tasks: self.tasks.stored(),
+            pending: None,
+            moved: false,
+            gathered: Gathered::default(),
+            outbox: Vec::new(),
+            forms: BTreeMap::new(),
+            ..self
+        }
+    }
+
+    /// The job that is due, the oldest if there are several.
+    pub(super) fn due(&self, now: jiff::Timestamp) -> Option<WaitId> {
+        let state = self.state.as_ref().filter(|state| !state.suspended)?;
+        let due = state.jobs().filter(|job| job.retries > 0 && job.due <= now);
+        due.min_by_key(|job| (job.due, job.id)).map(|job| job.id)
+    }
+
     /// What code is told about the place where it runs.
     pub(super) fn activity(&self, frame: FrameId, sending: Sending) -> Activity {
         let nowhere = State::new(crate::bpe::engine::InstanceId(self.id));

@@ -32,6 +32,8 @@ pub(super) struct Segment {
     pub events: Vec<(Uuid, engine::Event)>,
     /// The activity whose code is left out, by somebody's decision.
     pub skips: Option<String>,
+    /// Whether a job that is due at the end is done next, by the same lease.
+    pub goes_on: bool,
     /// How often code was called or another instance asked for.
     requests: u32,
 }
@@ -79,6 +81,7 @@ impl Segment {
             consumed: Consumed::default(),
             events: Vec::new(),
             skips: None,
+            goes_on: false,
             requests: 0,
         }
     }

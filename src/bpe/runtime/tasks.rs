@@ -51,6 +51,16 @@ impl Held {
         Self(parsed.collect())
     }
 
+    /// As they are once everything is stored.
+    pub(super) fn stored(self) -> Self {
+        let open = self.0.into_iter().filter(|held| !held.answered);
+        let unchanged = open.map(|held| HeldTask {
+            changed: false,
+            ..held
+        });
+        Self(unchanged.collect())
+    }
+
     /// Takes in the Task that the segment begins with.
     pub(super) fn receive(&mut self, id: Uuid, task: Resource, scope: Option<i64>) {
         let starts = scope.is_none();

@@ -1,6 +1,6 @@
 //! What makes instances move: Tasks, outcomes of messages, jobs, signals.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -220,14 +220,26 @@ impl Runtime {
         self.job_ended(instance, wait(job), advance).await
     }
 
-    /// The same for a job whose instance is leased.
-    pub async fn run_taken(&self, taken: &Taken) -> Result<Advance, Error> {
-        let (leased, job) = (&taken.instance, wait(taken.job));
+    /// The same for a job whose instance is leased. Jobs of it that are due when that is stored are
+    /// done next, for a while: to give the lease back and take it again would cost as much as a step.
+    pub async fn run_taken(&self, taken: Taken) -> Result<Advance, Error> {
+        let (instance, mut job) = (taken.instance.id, wait(taken.job));
+        let began = Instant::now();
         let leases = Leases::default();
-        leases.adopt(self, leased).await;
-        let work = async |segment: &mut Segment| self.drive_job(segment, job).await;
-        let advance = self.with_leased(leased, leases, work).await?;
-        self.job_ended(leased.id, job, advance).await
+        leases.adopt(self, &taken.instance).await;
+        let mut member = self.first(&taken.instance, &leases).await?;
+        let advance = loop {
+            let goes_on = began.elapsed() < STRETCH && !self.shutdown.is_begun();
+            let work = async |segment: &mut Segment| self.drive_job(segment, job).await;
+            let stretch = self.stretch(member, &leases, goes_on, work).await?;
+            let Some(next) = stretch.next else {
+                break stretch.advance;
+            };
+            (member, job) = next;
+        };
+        // Whoever waits for the turn may have it, also we.
+        drop(leases);
+        self.job_ended(instance, job, advance).await
     }
 
     async fn drive_job(&self, segment: &mut Segment, job: WaitId) -> Result<(), Stop> {
@@ -290,6 +302,10 @@ impl Runtime {
         self.trigger(instance, Trigger::Cancel { reason }).await
     }
 }
+
+/// How long an instance may go on with its own jobs while others that it concerns wait; they wait
+/// longer, see [`super::turns`].
+const STRETCH: Duration = Duration::from_millis(100);
 
 /// The kind of failure of a trigger that a suspended instance does not take.
 pub const SUSPENDED: &str = "suspended";

@@ -4,6 +4,7 @@ mod calls;
 mod control;
 mod crash;
 mod simulation;
+mod stretch;
 
 use std::sync::{Arc, Mutex};
 
@@ -133,7 +134,7 @@ pub(super) async fn run_jobs(runtime: &Runtime) {
             return;
         }
         for job in due {
-            runtime.run_taken(&job).await.unwrap();
+            runtime.run_taken(job).await.unwrap();
         }
     }
 }
