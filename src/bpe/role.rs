@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::bpe::exchange::{self, Server};
 use crate::bpe::plugin::package::{Found, Site, Substitutes, load_all};
+use crate::bpe::plugin::service::{Outfit, Services};
 use crate::bpe::plugin::{Plugins, deploy, own};
 use crate::bpe::runtime::{self, Runtime};
 use crate::kernel::{Backoff, Clock, Health, Random, Shutdown};
@@ -65,11 +66,15 @@ pub fn start(
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
     let client = http::Client::new(&settings.client)?;
-    let server = Arc::new(Server::new(client, &settings.fhir_base_url));
+    let server = Arc::new(Server::new(client.clone(), &settings.fhir_base_url));
     let found = packages(&settings, &server)?;
+    let services = Services::new(Outfit {
+        client,
+        local: server.clone(),
+    });
     let plugins = Plugins::new(
         &found.packages,
-        server.clone(),
+        Arc::new(services),
         &settings.organization,
         clock.clone(),
     );

@@ -7,6 +7,8 @@ pub mod js;
 pub mod local_fhir;
 pub mod own;
 pub mod package;
+pub mod runner;
+pub mod service;
 #[cfg(test)]
 mod testing;
 

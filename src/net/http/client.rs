@@ -10,7 +10,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Identity, NoProxy};
 
 use super::error::{is_transient_status, server};
-use super::{Error, HeaderMap, Request, Response, StatusCode, Url};
+use super::{Body, Error, HeaderMap, Request, Response, StatusCode, Url};
 use crate::kernel::secret::Secret;
 use crate::net::pem::{self, KeyFiles};
 
@@ -113,22 +113,33 @@ impl Client {
 
     /// Sends a request once and hands out the answer piece by piece, of any size.
     pub async fn download(&self, request: &Request) -> Result<Download, Error> {
-        let response = self.start(request).await?;
-        Ok(Download {
-            url: request.url.clone(),
-            status: response.status(),
-            headers: response.headers().clone(),
-            response,
-        })
+        Ok(Download::of(request, self.start(request).await?))
+    }
+
+    /// Sends a request once whose body is made meanwhile, and reads the whole answer. The body of
+    /// `request` itself is not sent.
+    pub async fn upload(&self, request: &Request, body: Body) -> Result<Response, Error> {
+        let response = self
+            .inner
+            .request(request.method.clone(), request.url.clone())
+            .headers(request.headers.clone())
+            .body(body)
+            .send()
+            .await
+            .map_err(|error| Error::of(&error, &request.url))?;
+        self.whole(Download::of(request, response)).await
     }
 
     async fn send_once(&self, request: &Request) -> Result<Response, Error> {
-        let mut download = self.download(request).await?;
+        self.whole(self.download(request).await?).await
+    }
+
+    async fn whole(&self, mut download: Download) -> Result<Response, Error> {
         let mut body = BytesMut::new();
         while let Some(piece) = download.piece().await? {
             if body.len() + piece.len() > self.body_limit {
                 return Err(Error::TooLarge {
-                    server: server(&request.url),
+                    server: server(&download.url),
                     limit: self.body_limit,
                 });
             }
@@ -173,6 +184,26 @@ pub struct Download {
 }
 
 impl Download {
+    fn of(request: &Request, response: reqwest::Response) -> Self {
+        Self {
+            url: request.url.clone(),
+            status: response.status(),
+            headers: response.headers().clone(),
+            response,
+        }
+    }
+
+    /// The answer without its body.
+    #[must_use]
+    pub fn head(&self) -> Response {
+        Response {
+            url: self.url.clone(),
+            status: self.status,
+            headers: self.headers.clone(),
+            body: Bytes::new(),
+        }
+    }
+
     /// The next piece of the body, `None` at its end.
     pub async fn piece(&mut self) -> Result<Option<Bytes>, Error> {
         self.response

@@ -7,9 +7,11 @@
 mod client;
 mod error;
 mod request;
+mod upload;
 
 pub use client::{Client, Download, Proxy, Settings};
 pub use error::Error;
 pub use request::{Request, Response};
 pub use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 pub use reqwest::{Method, StatusCode, Url};
+pub use upload::{Body, Ended, Pieces, pieces};

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::wire;
 use crate::bpe::engine::{CallKind, Setting};
-use crate::bpe::plugin::js;
+use crate::bpe::plugin::runner::{self, Runner};
 use crate::bpe::plugin::{Activity, Performance, Performed, user_task_id};
 use crate::r4::Resource;
 
@@ -15,8 +15,6 @@ pub(super) struct Call<'a> {
     pub activity: &'a Activity,
     /// A member of the entry, or `call` when the entry is a function.
     pub member: &'a str,
-    /// The entry has `handleException`.
-    pub handles: bool,
     pub form_key: Option<&'a str>,
     /// `sendTaskValues` and `target` of a message.
     pub message: Option<Value>,
@@ -36,7 +34,6 @@ impl Call<'_> {
         json!({
             "class": activity.class,
             "member": self.member,
-            "handles": self.handles,
             "mayThrowBoundary": may_throw_boundary(&activity.kind),
             "context": {
                 "businessKey": activity.business_key,
@@ -45,6 +42,7 @@ impl Call<'_> {
                 "processDefinitionId": activity.definition,
             },
             "visible": wire::named(&activity.visible),
+            "local": activity.local.keys().collect::<Vec<_>>(),
             "tasks": {
                 "start": activity.tasks.start.as_ref().map(Resource::members),
                 "current": members(&activity.tasks.current),
@@ -97,6 +95,8 @@ struct Thrown {
     boundary: Option<String>,
     kind: String,
     message: String,
+    #[serde(default)]
+    stack: String,
 }
 
 /// A call that came to its end, with what the function returned.
@@ -113,19 +113,21 @@ impl Returned {
 }
 
 /// Reads the answer of the prelude.
-pub(super) fn returned(activity: &Activity, answer: Result<String, js::Error>) -> Returned {
+pub(super) fn returned(
+    activity: &Activity,
+    runner: &dyn Runner,
+    answer: Result<String, runner::Error>,
+) -> Returned {
     let read = answer
-        .map_err(|error| failed(error.kind(), &error.to_string()))
-        .and_then(|text| {
-            understood(activity, &text).map_err(|message| failed("InternalError", &message))
-        });
+        .and_then(|text| understood(activity, runner, &text).map_err(runner::Error::Rubbish))
+        .map_err(|error| failed(error.kind(), &error.to_string()));
     read.unwrap_or_else(|performance| Returned {
         performance,
         value: Value::Null,
     })
 }
 
-fn understood(activity: &Activity, text: &str) -> Result<Returned, String> {
+fn understood(activity: &Activity, runner: &dyn Runner, text: &str) -> Result<Returned, String> {
     let answer: Answer = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut settings = Vec::with_capacity(answer.settings.len());
     for (name, value, local) in answer.settings {
@@ -137,7 +139,7 @@ fn understood(activity: &Activity, text: &str) -> Result<Returned, String> {
     }
     let outcome = answer
         .error
-        .map_or(Performed::Done, |thrown| outcome(activity, thrown));
+        .map_or(Performed::Done, |thrown| outcome(activity, runner, thrown));
     let tasks = answer
         .tasks
         .into_iter()
@@ -154,7 +156,7 @@ fn understood(activity: &Activity, text: &str) -> Result<Returned, String> {
     })
 }
 
-fn outcome(activity: &Activity, thrown: Thrown) -> Performed {
+fn outcome(activity: &Activity, runner: &dyn Runner, thrown: Thrown) -> Performed {
     match thrown.boundary {
         Some(code) if may_throw_boundary(&activity.kind) => {
             let message = Some(thrown.message).filter(|text| !text.is_empty());
@@ -162,7 +164,10 @@ fn outcome(activity: &Activity, thrown: Thrown) -> Performed {
         }
         _ => Performed::Failed {
             kind: thrown.kind,
-            message: thrown.message,
+            message: match runner.place(&thrown.stack) {
+                Some(place) => format!("{} ({place})", thrown.message),
+                None => thrown.message,
+            },
         },
     }
 }

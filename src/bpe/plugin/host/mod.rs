@@ -4,9 +4,7 @@
 //! only effects that happen during a call are those on the own FHIR server.
 
 mod call;
-mod lookup;
 mod message;
-mod outside;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -20,24 +18,22 @@ use serde_json::{Value, json};
 use super::activity::{
     Activity, Delivery, FormCode, FormMoment, Host, Performance, Performed, ProcessId,
 };
-use super::js::{Limits, Pool, Shape};
-use super::local_fhir::LocalFhir;
-use super::package::{DEFAULT_LISTENERS, FORM_MEMBERS, LocalFhirAccess, OnFailure, Package};
+use super::js::Pool;
+use super::package::{DEFAULT_LISTENERS, FORM_MEMBERS, OnFailure, Package};
+use super::runner::{Limits, Runner, Shape};
+use super::service::{Caller, Capabilities, Services, Session};
 use crate::bpe::engine::CallKind;
 use crate::bpe::model::{Kind, Task};
 use crate::kernel::Clock;
 use crate::r4::Resource;
 
 use call::{Call, Returned, failed, returned};
-use lookup::Lookups;
 use message::{Draft, KeyStrategy, Sender, parameters};
-use outside::Outside;
 
 /// The plugins of a node, ready to run.
 pub struct Plugins {
     processes: HashMap<ProcessId, Process>,
-    local: Arc<dyn LocalFhir>,
-    lookups: Arc<Lookups>,
+    services: Arc<Services>,
     /// Identifier of the own organisation.
     organization: String,
     clock: Clock,
@@ -51,25 +47,25 @@ struct Process {
 }
 
 struct Code {
-    pool: Pool,
+    runner: Arc<dyn Runner>,
     shapes: HashMap<String, Shape>,
-    access: LocalFhirAccess,
+    capabilities: Arc<Capabilities>,
 }
 
 impl Plugins {
     #[must_use]
     pub fn new(
         packages: &[Package],
-        local: Arc<dyn LocalFhir>,
+        services: Arc<Services>,
         organization: &str,
         clock: Clock,
     ) -> Self {
-        Self::with_limits(packages, local, organization, clock, Limits::default())
+        Self::with_limits(packages, services, organization, clock, Limits::default())
     }
 
     fn with_limits(
         packages: &[Package],
-        local: Arc<dyn LocalFhir>,
+        services: Arc<Services>,
         organization: &str,
         clock: Clock,
         limits: Limits,
@@ -78,9 +74,9 @@ impl Plugins {
         for package in packages {
             let code = package.code.as_ref().map(|code| {
                 Arc::new(Code {
-                    pool: Pool::new(code.program.clone(), limits),
+                    runner: Arc::new(Pool::new(code.program.clone(), limits)),
                     shapes: code.shapes.clone(),
-                    access: package.manifest.local_fhir,
+                    capabilities: Arc::new(package.manifest.capabilities.clone()),
                 })
             });
             for process in &package.processes {
@@ -92,11 +88,9 @@ impl Plugins {
                 processes.insert(process.id.clone(), ready);
             }
         }
-        let lookups = Arc::new(Lookups::new(Arc::clone(&local)));
         Self {
             processes,
-            local,
-            lookups,
+            services,
             organization: organization.to_owned(),
             clock,
         }
@@ -152,7 +146,6 @@ impl Host for Plugins {
                 let call = Call {
                     activity: &activity,
                     member,
-                    handles: false,
                     form_key: None,
                     message,
                     exception,
@@ -194,7 +187,6 @@ impl Host for Plugins {
                 FormMoment::Before => before,
                 FormMoment::After => after,
             },
-            handles: shape.has("handleException"),
             form_key: form.str("questionnaire"),
             message: None,
             exception: None,
@@ -227,7 +219,6 @@ impl Plugins {
         let call = Call {
             activity,
             member,
-            handles: shape.has("handleException"),
             form_key: process.form_keys.get(&activity.node).map(String::as_str),
             message: None,
             exception: None,
@@ -263,7 +254,6 @@ impl Plugins {
         let call = Call {
             activity,
             member: "additionalInputParameters",
-            handles: shape.has("handleException"),
             form_key: None,
             message: Some(draft.for_code()),
             exception: None,
@@ -300,18 +290,19 @@ impl Plugins {
 
     async fn run(&self, code: &Code, call: &Call<'_>) -> Returned {
         let activity = call.activity;
-        let outside = Outside {
-            local: Arc::clone(&self.local),
-            lookups: Arc::clone(&self.lookups),
-            access: code.access,
+        let caller = Caller {
             process: activity.process.to_string(),
             activity: activity.node.clone(),
             business_key: activity.business_key.clone(),
         };
-        returned(
-            activity,
-            code.pool.call(call.input(), Arc::new(outside)).await,
-        )
+        let session = Session::new(
+            Arc::clone(&self.services),
+            Arc::clone(&code.capabilities),
+            caller,
+        );
+        let runner = code.runner.as_ref();
+        let answer = runner.call(call.input(), Arc::new(session)).await;
+        returned(activity, runner, answer)
     }
 }
 

@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,22 +7,23 @@ use uuid::Uuid;
 use super::{Plugins, wire};
 use crate::bpe::engine::{CallKind, FrameId};
 use crate::bpe::model::{Target, Targets, Variable, Variables};
-use crate::bpe::plugin::js::Limits;
-use crate::bpe::plugin::local_fhir::{Request, Response};
-use crate::bpe::plugin::testing::{BASE, FakeFhir, endpoint, organization, ping_pong, searchset};
+use crate::bpe::plugin::runner::Limits;
+use crate::bpe::plugin::testing::{
+    Answered, Asked, BASE, StandIn, endpoint, organization, ping_pong, searchset, services,
+};
 use crate::bpe::plugin::{Activity, Delivery, Host, Performance, Performed, ProcessId, Tasks};
 use crate::kernel::Clock;
 use crate::r4::Resource;
 
 const PEER: &str = "https://fhir.b.example/fhir";
 
-fn answers(request: &Request) -> Response {
+fn answers(request: &Asked) -> Answered {
     let own = organization("a", "Test_Organization");
     let peer = organization("b", "External_Test_Organization");
     let own_endpoint = endpoint("a", "Test_Endpoint", BASE);
     let peer_endpoint = endpoint("b", "External_Test_Endpoint", PEER);
     let path = &request.path;
-    if path.starts_with("Endpoint?status=active&address=") {
+    let found = if path.starts_with("Endpoint?status=active&address=") {
         searchset(&[own_endpoint, own])
     } else if path.starts_with("Organization?active=true&identifier:not=") {
         searchset(&[peer])
@@ -31,13 +31,14 @@ fn answers(request: &Request) -> Response {
         searchset(&[peer_endpoint, peer])
     } else {
         searchset(&[own_endpoint, peer_endpoint])
-    }
+    };
+    Answered::json(200, &found.body.unwrap())
 }
 
-fn plugins() -> Plugins {
+async fn plugins() -> Plugins {
     let clock = Clock::manual("2026-11-21T08:41:26.5Z".parse::<Timestamp>().unwrap());
-    let local = Arc::new(FakeFhir::new(answers));
-    Plugins::new(&[ping_pong()], local, "Test_Organization", clock)
+    let services = services(&StandIn::start(answers).await);
+    Plugins::new(&[ping_pong()], services, "Test_Organization", clock)
 }
 
 fn activity(process: &str, kind: CallKind, class: &str) -> Activity {
@@ -119,7 +120,7 @@ fn value<'a>(performance: &'a Performance, name: &str) -> &'a Variable {
 #[tokio::test]
 async fn only_endpoints_of_partners_become_targets() {
     let select = activity("dsfdev_ping", CallKind::Service, "SelectPingTargets");
-    let performance = plugins().perform(select).await;
+    let performance = plugins().await.perform(select).await;
     assert_eq!(performance.outcome, Performed::Done, "{performance:?}");
     let Variable::Targets(Targets { entries }) = value(&performance, "targets") else {
         panic!()
@@ -136,7 +137,7 @@ async fn only_endpoints_of_partners_become_targets() {
 #[tokio::test]
 async fn a_ping_has_the_form_that_partners_know() {
     let send = sending("dsfdev_ping", CallKind::Send, "SendPing", "ping");
-    let Performed::Send(message) = plugins().perform(send).await.outcome else {
+    let Performed::Send(message) = plugins().await.perform(send).await.outcome else {
         panic!()
     };
     assert_eq!(message.address, PEER);
@@ -179,7 +180,7 @@ async fn a_refused_ping_is_handled_by_the_code() {
         status: Some(403),
         message: "no".to_owned(),
     };
-    let performance = plugins().delivered(send, failure).await;
+    let performance = plugins().await.delivered(send, failure).await;
     assert_eq!(performance.outcome, Performed::Done);
     assert_eq!(
         value(&performance, "statusCode").as_str(),
@@ -192,7 +193,7 @@ async fn a_refused_ping_is_handled_by_the_code() {
 #[tokio::test]
 async fn a_delivered_pong_is_noted_in_the_start_task() {
     let send = sending("dsfdev_pong", CallKind::Throw, "SendPong", "pong");
-    let plugins = plugins();
+    let plugins = plugins().await;
     let performance = plugins.perform(send.clone()).await;
     let Performed::Send(message) = performance.outcome else {
         panic!("{performance:?}")
@@ -218,7 +219,7 @@ async fn a_pong_to_an_endpoint_of_somebody_else_is_a_bpmn_error() {
     let mut select = activity("dsfdev_pong", CallKind::Service, "SelectPongTarget");
     let input = json!([{ "type": { "coding": [coding] }, "valueReference": reference }]);
     select.tasks.start = Some(task(input));
-    let performance = plugins().perform(select).await;
+    let performance = plugins().await.perform(select).await;
     let Performed::Error { code, message } = &performance.outcome else {
         panic!("{performance:?}")
     };
@@ -236,7 +237,7 @@ async fn a_pong_to_an_endpoint_of_somebody_else_is_a_bpmn_error() {
 async fn without_code_a_message_goes_out_and_its_failure_is_for_the_runtime() {
     let mut send = sending("dsfdev_ping", CallKind::Send, "SendPing", "ping");
     send.class = "org.example.NotRegistered".to_owned();
-    let plugins = plugins();
+    let plugins = plugins().await;
     let performance = plugins.perform(send.clone()).await;
     assert!(
         matches!(performance.outcome, Performed::Send(_)),
@@ -266,7 +267,7 @@ async fn a_new_business_key_is_the_same_when_the_call_is_repeated() {
         "SendStartPing",
         "startPing",
     );
-    let plugins = plugins();
+    let plugins = plugins().await;
     let mut keys = Vec::new();
     for _ in 0..2 {
         let performance = plugins.perform(send.clone()).await;
@@ -287,13 +288,13 @@ async fn code_that_never_ends_is_a_failure_of_that_call_alone() {
         .1
         .push_str("\nactivities['dev.dsf.bpe.ping.LogPing'] = () => { for (;;) {} };");
     let limits = Limits {
-        time: Duration::from_millis(800),
+        compute: Duration::from_millis(800),
         ..Limits::default()
     };
-    let local = Arc::new(FakeFhir::new(answers));
+    let services = services(&StandIn::start(answers).await);
     let plugins = Plugins::with_limits(
         &[package],
-        local,
+        services,
         "Test_Organization",
         Clock::system(),
         limits,

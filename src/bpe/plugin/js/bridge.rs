@@ -5,12 +5,15 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rquickjs::{Ctx, Function, Object};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rquickjs::{Ctx, Exception, Function, Object, TypedArray};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use super::Outside;
+use super::raw;
+use crate::bpe::plugin::runner::Outside;
 
 /// An answer for the question with this number.
 pub(super) type Answer = (u32, String);
@@ -112,7 +115,7 @@ impl Line {
     }
 }
 
-/// The `native` object of the prelude. Without a line, code can reach nothing at all.
+/// The `native` object of the prelude but for `part`. Without a line, code can reach nothing at all.
 pub(super) fn native<'js>(ctx: &Ctx<'js>, line: Option<&Line>) -> rquickjs::Result<Object<'js>> {
     let native = Object::new(ctx.clone())?;
     let listener = line.cloned();
@@ -133,5 +136,26 @@ pub(super) fn native<'js>(ctx: &Ctx<'js>, line: Option<&Line>) -> rquickjs::Resu
         }
     };
     native.set("ask", Function::new(ctx.clone(), ask)?)?;
+    bytes(ctx, &native)?;
     Ok(native)
+}
+
+/// What the engine lacks for bytes: base64 and UTF-8. Bytes are copied into the engine, so that its
+/// limit of memory counts them.
+fn bytes<'js>(ctx: &Ctx<'js>, native: &Object<'js>) -> rquickjs::Result<()> {
+    let encode64 = move |bytes: TypedArray<'js, u8>| -> rquickjs::Result<String> {
+        Ok(STANDARD.encode(raw::copied(&bytes)?))
+    };
+    native.set("encode64", Function::new(ctx.clone(), encode64)?)?;
+    let decode64 = |ctx: Ctx<'js>, text: String| match STANDARD.decode(&text) {
+        Ok(bytes) => TypedArray::new_copy(ctx, bytes),
+        Err(error) => Err(Exception::throw_type(&ctx, &format!("not base64: {error}"))),
+    };
+    native.set("decode64", Function::new(ctx.clone(), decode64)?)?;
+    let encode_text = |ctx: Ctx<'js>, text: String| TypedArray::new_copy(ctx, text);
+    native.set("encodeText", Function::new(ctx.clone(), encode_text)?)?;
+    let decode_text = move |bytes: TypedArray<'js, u8>| -> rquickjs::Result<String> {
+        Ok(String::from_utf8_lossy(&raw::copied(&bytes)?).into_owned())
+    };
+    native.set("decodeText", Function::new(ctx.clone(), decode_text)?)
 }

@@ -1,15 +1,19 @@
 //! Worker threads of one plugin, each with a sandbox that waits for the next call.
 
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
+use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::bridge::Bridge;
-use super::sandbox::{Deadline, Fresh};
-use super::{Error, Limits, Outside, Program};
+use super::bytecode::Bytecode;
+use super::program::Program;
+use super::sandbox::{Deadline, Fresh, Origin};
+use super::source_map;
+use crate::bpe::plugin::runner::{Error, Limits, Outside, Runner};
 
 /// Room for the frames of the engine beyond its own stack limit.
 const STACK_RESERVE: usize = 1024 * 1024;
@@ -17,6 +21,8 @@ const STACK_RESERVE: usize = 1024 * 1024;
 /// Runs the calls of one plugin. Its threads end with it.
 pub struct Pool {
     program: Arc<Program>,
+    /// Compiled by the thread that needs it first.
+    bytecode: Arc<OnceLock<Result<Arc<Bytecode>, Error>>>,
     limits: Limits,
     idle: Mutex<Vec<Sender<Job>>>,
     permits: Semaphore,
@@ -33,17 +39,38 @@ impl Pool {
     pub fn new(program: Program, limits: Limits) -> Self {
         Self {
             program: Arc::new(program),
+            bytecode: Arc::default(),
             limits,
             idle: Mutex::default(),
             permits: Semaphore::new(limits.workers),
         }
     }
 
-    /// Runs one call of the prelude's `call`; its input and answer are JSON.
-    ///
-    /// # Errors
-    /// When the call met a limit, or the engine failed.
-    pub async fn call(&self, input: String, outside: Arc<dyn Outside>) -> Result<String, Error> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Sender<Job>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hire(&self) -> Result<Sender<Job>, Error> {
+        let (sender, jobs) = mpsc::channel();
+        let worker = Worker {
+            program: Arc::clone(&self.program),
+            bytecode: Arc::clone(&self.bytecode),
+            limits: self.limits,
+            tokio: Handle::current(),
+            jobs,
+        };
+        thread::Builder::new()
+            .name("plugin".to_owned())
+            .stack_size(self.limits.stack + STACK_RESERVE)
+            .spawn(move || worker.work())
+            .map_err(|error| Error::Engine(error.to_string()))?;
+        Ok(sender)
+    }
+}
+
+#[async_trait]
+impl Runner for Pool {
+    async fn call(&self, input: String, outside: Arc<dyn Outside>) -> Result<String, Error> {
         let lost = |_| Error::Engine("its thread ended".to_owned());
         let _permit = self
             .permits
@@ -68,24 +95,8 @@ impl Pool {
         answer
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Sender<Job>>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn hire(&self) -> Result<Sender<Job>, Error> {
-        let (sender, jobs) = mpsc::channel();
-        let worker = Worker {
-            program: Arc::clone(&self.program),
-            limits: self.limits,
-            tokio: Handle::current(),
-            jobs,
-        };
-        thread::Builder::new()
-            .name("plugin".to_owned())
-            .stack_size(self.limits.stack + STACK_RESERVE)
-            .spawn(move || worker.work())
-            .map_err(|error| Error::Engine(error.to_string()))?;
-        Ok(sender)
+    fn place(&self, stack: &str) -> Option<String> {
+        source_map::place(stack, &self.program.maps)
     }
 }
 
@@ -99,6 +110,7 @@ impl std::fmt::Debug for Pool {
 
 struct Worker {
     program: Arc<Program>,
+    bytecode: Arc<OnceLock<Result<Arc<Bytecode>, Error>>>,
     limits: Limits,
     tokio: Handle,
     jobs: Receiver<Job>,
@@ -112,28 +124,37 @@ impl Worker {
 
     fn serve_one(&self) -> bool {
         let deadline = Deadline::default();
-        deadline.set(self.limits.time);
+        deadline.begin(&self.limits);
         let bridge = Bridge::new(self.tokio.clone());
-        let fresh = match Fresh::new(&self.limits, &deadline) {
+        let fresh = self.origin().and_then(|origin| {
+            let fresh = Fresh::new(&self.limits, &deadline)?;
+            Ok((fresh, origin))
+        });
+        let (fresh, origin) = match fresh {
             Ok(fresh) => fresh,
             Err(error) => return self.refuse_one(error),
         };
-        fresh.with(
-            |sandbox| match sandbox.prepare(&self.program, Some(bridge.line())) {
-                Ok(ready) => {
-                    let Ok(job) = self.jobs.recv() else {
-                        return false;
-                    };
-                    deadline.set(self.limits.time);
-                    bridge.connect(job.outside);
-                    let result = sandbox.call(&ready, &job.input, &bridge);
-                    // A caller that went away needs no answer.
-                    let _ = job.answer.send(result);
-                    true
-                }
-                Err(error) => self.refuse_one(error),
-            },
-        )
+        fresh.with(|sandbox| {
+            let ready = match sandbox.prepare(&self.program, &origin, Some(bridge.line())) {
+                Ok(ready) => ready,
+                Err(error) => return self.refuse_one(error),
+            };
+            let Ok(job) = self.jobs.recv() else {
+                return false;
+            };
+            deadline.begin(&self.limits);
+            bridge.connect(job.outside);
+            let result = sandbox.call(&ready, &job.input, &bridge);
+            // A caller that went away needs no answer.
+            let _ = job.answer.send(result);
+            true
+        })
+    }
+
+    fn origin(&self) -> Result<Origin, Error> {
+        let compile = || Bytecode::of(&self.program).map(Arc::new);
+        let bytecode = self.bytecode.get_or_init(compile).clone()?;
+        Ok(Origin::Bytecode(bytecode))
     }
 
     fn refuse_one(&self, error: Error) -> bool {

@@ -4,49 +4,81 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rquickjs::context::EvalOptions;
 use rquickjs::promise::PromiseState;
-use rquickjs::{Context, Ctx, Function, Module, Object, Promise, Runtime, Value};
+use rquickjs::{Context, Ctx, Function, Module, Object, Promise, Runtime, Value, module::Declared};
 
 use super::bridge::{Bridge, Line, native};
-use super::{Error, Limits, Program};
+use super::bytecode::Bytecode;
+use super::prelude::{CORE_NAME, SOURCES};
+use super::program::Program;
+use crate::bpe::plugin::runner::{Error, Limits};
 
-const PRELUDE: &str = include_str!("prelude.js");
-
-/// The moment at which running code is stopped, shared with the engine's interrupt handler.
+/// The moments at which running code is stopped, shared with the engine's interrupt handler.
 #[derive(Clone, Debug)]
 pub(super) struct Deadline {
     start: Instant,
-    /// Milliseconds after `start`.
-    at: Arc<AtomicU64>,
+    /// Milliseconds after `start`: the end of the computing time, moved on by every wait.
+    compute: Arc<AtomicU64>,
+    /// Milliseconds after `start`: the end of the call.
+    end: Arc<AtomicU64>,
 }
 
 impl Default for Deadline {
     fn default() -> Self {
         Self {
             start: Instant::now(),
-            at: Arc::new(AtomicU64::new(u64::MAX)),
+            compute: Arc::new(AtomicU64::new(u64::MAX)),
+            end: Arc::new(AtomicU64::new(u64::MAX)),
         }
     }
 }
 
 impl Deadline {
-    pub(super) fn set(&self, patience: Duration) {
-        let at = self.start.elapsed() + patience;
-        self.at.store(
-            u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
-            Ordering::Relaxed,
-        );
+    pub(super) fn begin(&self, limits: &Limits) {
+        let now = self.start.elapsed();
+        set(&self.compute, now + limits.compute);
+        set(&self.end, now + limits.time);
     }
 
-    fn left(&self) -> Duration {
-        let at = Duration::from_millis(self.at.load(Ordering::Relaxed));
-        at.saturating_sub(self.start.elapsed())
+    /// Time that passed in waiting does not count as computing.
+    fn waited(&self, time: Duration) {
+        set(&self.compute, moment(&self.compute) + time);
+    }
+
+    /// How long the call may still wait.
+    fn patience(&self) -> Duration {
+        moment(&self.end).saturating_sub(self.start.elapsed())
     }
 
     fn is_over(&self) -> bool {
-        self.left().is_zero()
+        let now = self.start.elapsed();
+        now >= moment(&self.compute) || now >= moment(&self.end)
     }
+
+    /// Which limit was met.
+    fn error(&self, limits: &Limits) -> Error {
+        if self.start.elapsed() >= moment(&self.end) {
+            Error::Time(limits.time)
+        } else {
+            Error::Compute(limits.compute)
+        }
+    }
+}
+
+fn set(moment: &AtomicU64, at: Duration) {
+    let millis = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+    moment.store(millis, Ordering::Relaxed);
+}
+
+fn moment(moment: &AtomicU64) -> Duration {
+    Duration::from_millis(moment.load(Ordering::Relaxed))
+}
+
+/// Where prelude and modules are taken from.
+pub(super) enum Origin {
+    /// Parsed: for a program that nobody has looked at.
+    Source,
+    Bytecode(Arc<Bytecode>),
 }
 
 /// A runtime in which nothing has run yet.
@@ -100,33 +132,54 @@ impl<'js> Sandbox<'js> {
     pub(super) fn prepare(
         &self,
         program: &Program,
+        origin: &Origin,
         line: Option<&Line>,
     ) -> Result<Ready<'js>, Error> {
         let host = self
-            .prelude(program, line)
+            .prelude(program, origin, line)
             .map_err(|error| self.failure(&error))?;
-        let activities = self.module(program)?;
+        let activities = self.module(program, origin)?;
         Ok(Ready { host, activities })
     }
 
-    fn prelude(&self, program: &Program, line: Option<&Line>) -> rquickjs::Result<Object<'js>> {
-        let mut options = EvalOptions::default();
-        options.filename = Some("dsf:prelude".to_owned());
-        let prelude: Function<'js> = self.ctx.eval_with_options(PRELUDE, options)?;
+    fn prelude(
+        &self,
+        program: &Program,
+        origin: &Origin,
+        line: Option<&Line>,
+    ) -> rquickjs::Result<Object<'js>> {
+        let native = native(&self.ctx, line)?;
+        let origin = match origin {
+            Origin::Source => None,
+            Origin::Bytecode(bytecode) => Some(Arc::clone(bytecode)),
+        };
+        let prelude = default_of(part(&self.ctx, origin.as_deref(), CORE_NAME)?)?;
+        let more =
+            move |ctx: Ctx<'js>, name: String| default_of(part(&ctx, origin.as_deref(), &name)?);
+        native.set("part", Function::new(self.ctx.clone(), more)?)?;
         let plugin = self.ctx.json_parse(program.plugin.to_string())?;
-        prelude.call((native(&self.ctx, line)?, plugin))
+        prelude.call((native, plugin))
     }
 
     /// Every module of the package is declared before the entry is evaluated, so that imports
     /// find them; there is no other place to import from.
-    fn module(&self, program: &Program) -> Result<Value<'js>, Error> {
+    fn module(&self, program: &Program, origin: &Origin) -> Result<Value<'js>, Error> {
         let failure = |error| self.failure(&error);
         let mut entry = None;
-        for (path, source) in &program.modules {
-            let module = Module::declare(self.ctx.clone(), path.as_str(), source.as_str())
-                .map_err(|error| self.syntax(path, &error))?;
-            if *path == program.entry {
-                entry = Some(module);
+        match origin {
+            Origin::Source => {
+                for (path, source) in &program.modules {
+                    let module = Module::declare(self.ctx.clone(), path.as_str(), source.as_str())
+                        .map_err(|error| self.syntax(path, &error))?;
+                    if *path == program.entry {
+                        entry = Some(module);
+                    }
+                }
+            }
+            Origin::Bytecode(bytecode) => {
+                let modules = bytecode.modules(&self.ctx).map_err(failure)?;
+                let found = modules.into_iter().find(|(path, _)| *path == program.entry);
+                entry = found.map(|(_, module)| module);
             }
         }
         let entry = entry
@@ -171,12 +224,15 @@ impl<'js> Sandbox<'js> {
                 return result.map(Ok);
             }
             if self.deadline.is_over() {
-                return Ok(Err(Error::Time(self.limits.time)));
+                return Ok(Err(self.deadline.error(&self.limits)));
             }
             if !bridge.is_busy() {
                 return Ok(Err(Error::Stuck));
             }
-            if let Some((id, answer)) = bridge.answer(self.deadline.left()) {
+            let since = Instant::now();
+            let answer = bridge.answer(self.deadline.patience());
+            self.deadline.waited(since.elapsed());
+            if let Some((id, answer)) = answer {
                 let () = settle.call((id, answer))?;
             }
         }
@@ -187,7 +243,9 @@ impl<'js> Sandbox<'js> {
         self.run_jobs();
         match promise.state() {
             PromiseState::Resolved => Ok(()),
-            PromiseState::Pending if self.deadline.is_over() => Err(Error::Time(self.limits.time)),
+            PromiseState::Pending if self.deadline.is_over() => {
+                Err(self.deadline.error(&self.limits))
+            }
             PromiseState::Pending => Err(Error::Stuck),
             PromiseState::Rejected => match promise.result::<Value<'js>>() {
                 Some(Err(error)) => Err(self.failure(&error)),
@@ -219,7 +277,7 @@ impl<'js> Sandbox<'js> {
 
     fn exception(&self, thrown: &Value<'js>) -> Error {
         if self.deadline.is_over() {
-            return Error::Time(self.limits.time);
+            return self.deadline.error(&self.limits);
         }
         let Some(exception) = thrown.as_exception() else {
             // The engine has no memory left to make an exception.
@@ -242,6 +300,26 @@ impl<'js> Sandbox<'js> {
     fn out_of_memory(&self) -> Error {
         Error::Memory(self.limits.memory / (1024 * 1024))
     }
+}
+
+/// A part of the prelude, declared.
+fn part<'js>(
+    ctx: &Ctx<'js>,
+    bytecode: Option<&Bytecode>,
+    name: &str,
+) -> rquickjs::Result<Module<'js, Declared>> {
+    if let Some(bytecode) = bytecode {
+        return bytecode.prelude(ctx, name);
+    }
+    let source = SOURCES.iter().find(|(one, _)| *one == name);
+    let (_, source) = source.ok_or(rquickjs::Error::Unknown)?;
+    Module::declare(ctx.clone(), format!("dsf:{name}"), *source)
+}
+
+/// What a module that needs nothing from outside exports by default.
+fn default_of<'js>(module: Module<'js, Declared>) -> rquickjs::Result<Function<'js>> {
+    let (module, _) = module.eval()?;
+    module.get("default")
 }
 
 fn thrown_value(thrown: &Value<'_>) -> Error {

@@ -1,6 +1,7 @@
 //! The JavaScript modules of a package, and whether they have an entry for all that models name.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -9,7 +10,9 @@ use super::manifest::Manifest;
 use super::model::{FORM_MEMBERS, Model, Use, UseKind};
 use super::problem::Problems;
 use crate::bpe::plugin::RECEIVED_RESPONSE;
-use crate::bpe::plugin::js::{self, Limits, Program, Shape};
+use crate::bpe::plugin::js::{self, Program, SourceMap};
+use crate::bpe::plugin::runner::{Limits, Shape};
+use crate::bpe::plugin::service::logs_data;
 
 /// The code of a package, loaded once to know what it registers.
 #[derive(Clone, Debug)]
@@ -39,6 +42,7 @@ pub(super) fn read(
     };
     let program = Program {
         entry: entry.clone(),
+        maps: Arc::new(maps(files, &modules)),
         modules,
         plugin: described(manifest, base_url),
     };
@@ -62,6 +66,8 @@ fn described(manifest: &Manifest, base_url: &str) -> serde_json::Value {
     json!({
         "baseUrl": base_url,
         "receivedResponse": RECEIVED_RESPONSE,
+        "logsData": logs_data(),
+        "settings": {},
         "definition": {
             "name": manifest.name,
             "version": manifest.version.as_str(),
@@ -88,6 +94,20 @@ fn modules(files: &Files, entry: &str) -> Result<Vec<(String, String)>, (String,
         found.insert(path, source);
     }
     Ok(found.into_iter().collect())
+}
+
+/// The source maps of generated modules: beside them, or in them. One that is missing or broken
+/// costs the original lines in messages and nothing else.
+fn maps(files: &Files, modules: &[(String, String)]) -> BTreeMap<String, SourceMap> {
+    let map = |(path, source): &(String, String)| {
+        let url = SourceMap::url(source)?;
+        let text = SourceMap::inline(url).or_else(|| {
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            files.text(&resolve(folder, url)?).ok()
+        })?;
+        Some((path.clone(), SourceMap::parse(&text)?))
+    };
+    modules.iter().filter_map(map).collect()
 }
 
 /// The relative imports of a module. What merely looks like one does no harm unless the file is

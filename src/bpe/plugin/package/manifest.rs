@@ -3,6 +3,7 @@
 use toml::{Table, Value};
 
 use super::problem::Problems;
+use crate::bpe::plugin::service::{Access, Capabilities};
 
 pub(super) const FILE: &str = "plugin.toml";
 
@@ -19,7 +20,7 @@ pub struct Manifest {
     pub processes: Vec<ProcessEntry>,
     /// The module that exports `activities`.
     pub entry: Option<String>,
-    pub local_fhir: LocalFhirAccess,
+    pub capabilities: Capabilities,
 }
 
 /// Four numbers; the first two are the resource version.
@@ -41,15 +42,6 @@ pub enum OnFailure {
     #[default]
     FailTask,
     Incident,
-}
-
-/// What the code may do on the own FHIR server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LocalFhirAccess {
-    #[default]
-    None,
-    Read,
-    Write,
 }
 
 impl Version {
@@ -127,7 +119,7 @@ impl Section<'_> {
         );
         let processes = self.processes();
         let entry = self.entry();
-        let local_fhir = self.local_fhir();
+        let capabilities = self.capabilities();
         Some(Manifest {
             name: name?,
             version: version?,
@@ -137,7 +129,7 @@ impl Section<'_> {
             license,
             processes,
             entry,
-            local_fhir,
+            capabilities,
         })
     }
 
@@ -329,18 +321,19 @@ impl Section<'_> {
         runtime.required("entry")
     }
 
-    fn local_fhir(&mut self) -> LocalFhirAccess {
-        let Some(mut capabilities) = self.section("capabilities") else {
-            return LocalFhirAccess::None;
+    fn capabilities(&mut self) -> Capabilities {
+        let Some(mut section) = self.section("capabilities") else {
+            return Capabilities::default();
         };
-        capabilities.only(&["local-fhir"]);
-        capabilities.choice(
-            "local-fhir",
-            &[
-                ("none", LocalFhirAccess::None),
-                ("read", LocalFhirAccess::Read),
-                ("write", LocalFhirAccess::Write),
-            ],
-        )
+        section.only(&["local-fhir", "remote-fhir"]);
+        let access = [
+            ("none", Access::None),
+            ("read", Access::Read),
+            ("write", Access::Write),
+        ];
+        Capabilities {
+            local_fhir: section.choice("local-fhir", &access),
+            remote_fhir: section.choice("remote-fhir", &access),
+        }
     }
 }

@@ -26,7 +26,7 @@ use crate::bpe::plugin::ProcessId;
 pub use code::Code;
 pub use content::content;
 pub use files::{Files, candidates};
-pub use manifest::{LocalFhirAccess, Manifest, OnFailure, ProcessEntry, Version};
+pub use manifest::{Manifest, OnFailure, ProcessEntry, Version};
 pub(crate) use model::{DEFAULT_LISTENERS, FORM_MEMBERS, MESSAGE_FIELDS};
 pub use placeholder::Substitutes;
 pub use problem::{Problem, Refused};

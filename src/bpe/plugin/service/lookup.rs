@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::Refusal;
 use crate::bpe::plugin::local_fhir::{LocalFhir, Request};
 use crate::r4::Node;
 
@@ -23,14 +24,6 @@ type Remembered = (Instant, Arc<Vec<Value>>);
 pub(super) struct Lookups {
     local: Arc<dyn LocalFhir>,
     known: Mutex<HashMap<String, Remembered>>,
-}
-
-/// Why a search has no result.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    pub message: String,
-    pub status: Option<u16>,
-    pub outcome: Option<Value>,
 }
 
 impl Lookups {
@@ -77,11 +70,8 @@ impl Lookups {
                 prefer: Some("handling=strict".to_owned()),
                 ..Request::get(path)
             };
-            let response = self.local.request(request).await.map_err(|error| Refusal {
-                message: error.to_string(),
-                status: None,
-                outcome: None,
-            })?;
+            let response = self.local.request(request).await;
+            let response = response.map_err(|error| Refusal::new(error.to_string()))?;
             if !response.is_success() {
                 return Err(Refusal {
                     message: response.explanation(),

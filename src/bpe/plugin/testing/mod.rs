@@ -1,13 +1,21 @@
 //! A FHIR server that answers as a test says, and packages made of texts.
 
+mod stand_in;
+
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::local_fhir::{LocalFhir, Request, Response, Unreachable};
+
 use super::package::{Files, Package, Refused, Site, Substitutes, load};
+use super::service::{Outfit, Services};
+use crate::bpe::exchange::Server;
+use crate::net::http;
+
+pub(super) use stand_in::{Answered, Asked, StandIn};
 
 pub(super) const BASE: &str = "https://fhir.a.example/fhir";
 
@@ -42,6 +50,17 @@ impl LocalFhir for FakeFhir {
         self.requests.lock().unwrap().push(request);
         Ok(response)
     }
+}
+
+/// Services whose own FHIR server is the stand-in.
+pub(super) fn outfit(stand_in: &StandIn) -> Outfit {
+    let client = http::Client::new(&http::Settings::default()).unwrap();
+    let local = Arc::new(Server::new(client.clone(), &stand_in.base));
+    Outfit { client, local }
+}
+
+pub(super) fn services(stand_in: &StandIn) -> Arc<Services> {
+    Arc::new(Services::new(outfit(stand_in)))
 }
 
 pub(super) fn ok(body: Value) -> Response {

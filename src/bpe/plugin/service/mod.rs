@@ -1,0 +1,80 @@
+//! What the host does for plugin code: FHIR servers, streams, cryptography, mail and the rest.
+//!
+//! [`Services`] are those of a node, shared by all plugins. A [`Session`] is what one call has of
+//! them: it knows what the plugin may do and holds the streams that the code has opened, which end
+//! with the call. Runners reach it through [`Outside`](super::runner::Outside).
+
+mod capability;
+mod crypto;
+mod fhir;
+mod lookup;
+mod mime;
+mod question;
+mod session;
+mod stream;
+mod transform;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::local_fhir::LocalFhir;
+use crate::net::http;
+
+pub use capability::{Access, Capabilities};
+pub use session::{Caller, Session, logs_data};
+
+use lookup::Lookups;
+
+/// What the services of a node are made of.
+pub struct Outfit {
+    /// Speaks for the own organisation.
+    pub client: http::Client,
+    /// The own FHIR server.
+    pub local: Arc<dyn LocalFhir>,
+}
+
+/// The services of a node.
+pub struct Services {
+    client: http::Client,
+    /// Base address of the own FHIR server, without a slash at its end.
+    base: String,
+    lookups: Lookups,
+}
+
+impl Services {
+    #[must_use]
+    pub fn new(outfit: Outfit) -> Self {
+        Self {
+            client: outfit.client,
+            base: outfit.local.base_url().trim_end_matches('/').to_owned(),
+            lookups: Lookups::new(outfit.local),
+        }
+    }
+}
+
+/// Why a question has no answer, for the code that asked.
+#[derive(Debug)]
+pub(in crate::bpe::plugin) struct Refusal {
+    pub message: String,
+    /// The status of a server that refused.
+    pub status: Option<u16>,
+    /// What it said, as an OperationOutcome.
+    pub outcome: Option<Value>,
+}
+
+impl Refusal {
+    pub(in crate::bpe::plugin) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            status: None,
+            outcome: None,
+        }
+    }
+}
+
+impl From<http::Error> for Refusal {
+    fn from(error: http::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
