@@ -167,7 +167,15 @@ fn start_bpe(
     let Some(settings) = config.engine() else {
         return Ok(());
     };
-    crate::bpe::role::start(settings, store, health, Clock::system(), shutdown)?;
+    let validator = crate::command::validate::judging();
+    crate::bpe::role::start(
+        settings,
+        validator,
+        store,
+        health,
+        Clock::system(),
+        shutdown,
+    )?;
     Ok(())
 }
 

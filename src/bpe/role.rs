@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use crate::bpe::exchange::{self, Server};
 use crate::bpe::plugin::package::{Found, Site, Substitutes, load_all};
-use crate::bpe::plugin::service::{Outfit, Services};
+use crate::bpe::plugin::service::{Connections, Outfit, Services, Validator};
 use crate::bpe::plugin::{Plugins, deploy, own};
 use crate::bpe::runtime::{self, Runtime};
 use crate::kernel::{Backoff, Clock, Health, Random, Shutdown};
 use crate::net::http;
+use crate::net::mail::{self, Mailer};
 use crate::store::Store;
 
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
@@ -28,6 +29,9 @@ pub struct Settings {
     pub client: http::Settings,
     /// Folder of plugins beside the built-in ones.
     pub plugin_dir: Option<PathBuf>,
+    /// YAML file of the FHIR servers that plugins may use by their names.
+    pub fhir_connections: Option<PathBuf>,
+    pub mail: mail::Settings,
     pub deploy: deploy::Settings,
     pub runtime: runtime::Settings,
 }
@@ -37,6 +41,8 @@ pub struct Settings {
 pub enum Error {
     #[error(transparent)]
     Client(#[from] http::Error),
+    #[error("[mail] {0}")]
+    Mail(#[from] mail::Error),
     #[error("the plugin folder {} cannot be listed: {source}", path.display())]
     PluginFolder {
         path: PathBuf,
@@ -60,6 +66,7 @@ pub enum Error {
 /// When the client certificate or the plugin folder cannot be used.
 pub fn start(
     settings: Settings,
+    validator: Option<Arc<Validator>>,
     store: Store,
     health: &Health,
     clock: Clock,
@@ -68,13 +75,10 @@ pub fn start(
     let client = http::Client::new(&settings.client)?;
     let server = Arc::new(Server::new(client.clone(), &settings.fhir_base_url));
     let found = packages(&settings, &server)?;
-    let services = Services::new(Outfit {
-        client,
-        local: server.clone(),
-    });
+    let services = Arc::new(services(&settings, client, &server, validator)?);
     let plugins = Plugins::new(
         &found.packages,
-        Arc::new(services),
+        Arc::clone(&services),
         &settings.organization,
         clock.clone(),
     );
@@ -93,7 +97,36 @@ pub fn start(
         health: health.clone(),
     };
     shutdown.spawn(starting.run(Progress::register(health)));
+    shutdown.spawn(async move { services.test_connections().await });
     Ok(())
+}
+
+/// What plugin code gets of this node.
+fn services(
+    settings: &Settings,
+    client: http::Client,
+    server: &Arc<Server>,
+    validator: Option<Arc<Validator>>,
+) -> Result<Services, Error> {
+    let proxy = settings.client.proxy.as_ref();
+    let (connections, problems) = match &settings.fhir_connections {
+        Some(path) => Connections::read(path, proxy),
+        None => (Connections::default(), Vec::new()),
+    };
+    for problem in problems {
+        tracing::error!("a connection is not used: {problem}");
+    }
+    Ok(Services::new(Outfit {
+        client,
+        outward: http::Settings {
+            identity: None,
+            ..settings.client.clone()
+        },
+        local: server.clone(),
+        connections,
+        mailer: Mailer::new(settings.mail.clone())?,
+        validator,
+    }))
 }
 
 /// Reads all plugins; what is wrong with one is told in full and harms no other.

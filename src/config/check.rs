@@ -4,7 +4,7 @@ use url::Url;
 
 use crate::auth::roles::Roles;
 use crate::config::keys::{
-    Audit, Auth, Bpe, Client, Database, Fhir, Log, Organization, Status, Tls,
+    Audit, Auth, Bpe, Client, Database, Fhir, Log, Mail, Organization, Status, Tls,
 };
 use crate::config::reader::Reader;
 use crate::config::{ClientCertificate, role};
@@ -27,6 +27,8 @@ pub struct Config {
     /// The rights of persons, from the `[[role]]` tables and the roles file.
     pub roles: Roles,
     pub bpe: Bpe,
+    /// Set when the BPE role was asked for.
+    pub mail: Option<Mail>,
     pub database: Database,
     pub status: Status,
     pub log: Log,
@@ -66,6 +68,7 @@ impl Config {
         let roles = role::roles(reader, auth.as_ref());
         let audit = Audit::read(reader, "audit");
         let bpe = Bpe::read(reader, "bpe");
+        let mail = when(needs.bpe, || Mail::read(reader, "mail"));
         let database = Database::read(reader, "database");
         let status = Status::read(reader, "status");
         let log = Log::read(reader, "log");
@@ -82,6 +85,7 @@ impl Config {
             audit: audit?,
             roles: roles?,
             bpe,
+            mail: mail?,
             database: database?,
             status: status?,
             log: log?,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::config::{
-    AuditReads, Authorities, ByteSize, ClientCertificate, Directory, InputFile, Section,
+    AuditReads, Authorities, ByteSize, ClientCertificate, Directory, Encryption, InputFile, Section,
 };
 use crate::kernel::Secret;
 use crate::kernel::telemetry::Format;
@@ -24,6 +24,7 @@ pub fn sections() -> impl Iterator<Item = &'static Section> {
         Auth::SECTION,
         Audit::SECTION,
         Bpe::SECTION,
+        Mail::SECTION,
         Database::SECTION,
         Status::SECTION,
         Log::SECTION,
@@ -132,6 +133,9 @@ section! {
         fhir_base_url "fhir-base-url": optional Url = "https://dsf.hospital.example.org/fhir",
         /// Folder with process plugins, in addition to the built-in ones.
         plugin_dir "plugin-dir": optional Directory = "plugins",
+        /// FHIR servers that plugins may use by their names, with certificates, passwords or
+        /// tokens: YAML in the form of the Java DSF (docs/plugin-api.md).
+        fhir_connections "fhir-connections": optional InputFile = "fhir-connections.yaml",
         /// Process instances worked on at the same time.
         threads "threads": default u16 = "4",
         /// How long the delivery of a message to a partner is tried before the process is told
@@ -148,6 +152,33 @@ section! {
         /// Address for health checks of a process that runs the BPE role alone; status.listen
         /// when not set. Needed when both roles run on one host as two processes.
         status_listen "status-listen": optional SocketAddr = "127.0.0.1:10001",
+    }
+}
+
+section! {
+    /// Mail that plugins send. Without a host, mails are written to the log.
+    Mail "mail" {
+        /// Mail server.
+        host "host": optional String = "mail.hospital.example.org",
+        /// Its port; 587, 465 or 25 as of encryption when not set.
+        port "port": optional u16 = "587",
+        /// "starttls", "tls" from the first byte on, or "none" for a relay on the same host.
+        encryption "encryption": default Encryption = "starttls",
+        /// User name at the mail server.
+        username "username": optional String = "dsf",
+        /// Password at the mail server.
+        password "password": optional Secret = "secret",
+        /// Certificate authorities of the mail server: a PEM file, or a folder of .pem and .crt
+        /// files; the operating system's when not set.
+        server_cas "server-cas": optional Authorities = "mail-cas.crt",
+        /// Who sends.
+        from "from": default String = "DSF BPE <noreply@localhost>",
+        /// Who receives what plugins do not address.
+        to "to": default Vec<String> = "",
+        /// Who receives a copy.
+        cc "cc": default Vec<String> = "",
+        /// Who receives answers.
+        reply_to "reply-to": default Vec<String> = "",
     }
 }
 

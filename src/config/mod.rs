@@ -30,7 +30,8 @@ pub use layer::Origin;
 pub use problem::{Problem, Problems};
 pub use section::{Key, Presence, Section};
 pub use value::{
-    AuditReads, Authorities, ByteSize, ClientCertificate, Directory, InputFile, Setting, Shape,
+    AuditReads, Authorities, ByteSize, ClientCertificate, Directory, Encryption, InputFile,
+    Setting, Shape,
 };
 
 use layer::Layers;

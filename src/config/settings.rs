@@ -2,6 +2,8 @@
 
 use crate::config::ClientCertificate;
 use crate::config::Config;
+#[cfg(feature = "bpe")]
+use crate::config::Encryption;
 use crate::config::keys::{Client, Tls};
 use crate::kernel::telemetry;
 use crate::net::pem::KeyFiles;
@@ -89,6 +91,12 @@ impl Config {
             fhir_base_url: role.fhir_base_url.as_str().trim_end_matches('/').to_owned(),
             client: role.client.http(),
             plugin_dir: self.bpe.plugin_dir.as_ref().map(|folder| folder.0.clone()),
+            fhir_connections: self
+                .bpe
+                .fhir_connections
+                .as_ref()
+                .map(|file| file.0.clone()),
+            mail: self.mail.as_ref()?.settings(),
             deploy: crate::bpe::plugin::deploy::Settings {
                 retired: self.bpe.retired.clone(),
                 excluded: self.bpe.excluded.clone(),
@@ -101,6 +109,30 @@ impl Config {
                 ..crate::bpe::runtime::Settings::default()
             },
         })
+    }
+}
+
+#[cfg(feature = "bpe")]
+impl crate::config::keys::Mail {
+    #[must_use]
+    pub fn settings(&self) -> crate::net::mail::Settings {
+        use crate::net::mail::Encryption as Way;
+        crate::net::mail::Settings {
+            host: self.host.clone(),
+            port: self.port,
+            encryption: match self.encryption {
+                Encryption::Tls => Way::Tls,
+                Encryption::StartTls => Way::StartTls,
+                Encryption::None => Way::None,
+            },
+            username: self.username.clone(),
+            password: self.password.clone(),
+            server_cas: self.server_cas.as_ref().map(|path| path.0.clone()),
+            from: self.from.clone(),
+            to: self.to.clone(),
+            cc: self.cc.clone(),
+            reply_to: self.reply_to.clone(),
+        }
     }
 }
 

@@ -277,6 +277,30 @@ impl Setting for AuditReads {
     }
 }
 
+/// How the connection to the mail server is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// From the first byte on.
+    Tls,
+    /// After a plain greeting.
+    StartTls,
+    /// Not at all.
+    None,
+}
+
+impl Setting for Encryption {
+    const EXPECTED: &'static str = "\"starttls\", \"tls\" or \"none\"";
+
+    fn parse(text: &str, _: &Path) -> Result<Self, String> {
+        match text {
+            "starttls" => Ok(Self::StartTls),
+            "tls" => Ok(Self::Tls),
+            "none" => Ok(Self::None),
+            _ => Err(String::new()),
+        }
+    }
+}
+
 impl Setting for Format {
     const EXPECTED: &'static str = "\"auto\", \"human\" or \"json\"";
 

@@ -2,6 +2,8 @@
 //! development networks. Knows nothing of FHIR, nor of who may do what.
 
 pub mod http;
+#[cfg(feature = "bpe")]
+pub mod mail;
 pub mod pem;
 pub mod pki;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `dsf validate`: resources in files, judged as a FHIR role would judge them.
 
 mod input;
+mod judge;
 mod locate;
 
 use std::path::PathBuf;
@@ -13,6 +14,11 @@ use crate::fhir::validate::{Finding, Library, judge};
 use crate::fhir::{initial, profile};
 use crate::r4::Resource;
 use input::Input;
+
+pub use judge::judging;
+
+/// Judges a resource by given profiles and those it claims: an OperationOutcome.
+pub type Judge = dyn Fn(&Resource, &[String]) -> serde_json::Value + Send + Sync;
 
 #[derive(Debug, Args)]
 pub struct Validate {

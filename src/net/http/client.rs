@@ -25,6 +25,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 pub struct Settings {
     /// The certificate the organisation is known by.
     pub identity: Option<KeyFiles>,
+    /// The same from a PKCS#12 file with its password; used when `identity` is not set.
+    pub pkcs12: Option<(PathBuf, Option<Secret>)>,
     /// File or folder of CAs for the servers; without it those of the system.
     pub server_cas: Option<PathBuf>,
     pub connect_timeout: Duration,
@@ -49,6 +51,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             identity: None,
+            pkcs12: None,
             server_cas: None,
             connect_timeout: Duration::from_secs(2),
             read_timeout: Duration::from_secs(10),
@@ -80,6 +83,8 @@ impl Client {
             .tls_version_min(reqwest::tls::Version::TLS_1_2);
         if let Some(files) = &settings.identity {
             builder = builder.identity(identity(files)?);
+        } else if let Some((path, password)) = &settings.pkcs12 {
+            builder = builder.identity(packed(path, password.as_ref())?);
         }
         if let Some(path) = &settings.server_cas {
             builder = builder.tls_certs_only(server_cas(path)?);
@@ -263,6 +268,13 @@ fn identity(files: &KeyFiles) -> Result<Identity, Error> {
         .private_key_to_pem_pkcs8()
         .map_err(|error| unusable(error.to_string()))?;
     Identity::from_pkcs8_pem(&chain, &key).map_err(|error| unusable(error.to_string()))
+}
+
+fn packed(path: &std::path::Path, password: Option<&Secret>) -> Result<Identity, Error> {
+    let unusable = |detail: String| Error::Settings(format!("{}: {detail}", path.display()));
+    let der = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    Identity::from_pkcs12_der(&der, password.map_or("", Secret::expose))
+        .map_err(|error| unusable(error.to_string()))
 }
 
 fn server_cas(path: &std::path::Path) -> Result<Vec<Certificate>, Error> {

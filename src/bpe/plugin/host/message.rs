@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -62,12 +63,54 @@ fn derived(effect: Uuid, purpose: &str) -> String {
         .to_string()
 }
 
+/// What code handed to `send`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Wanted {
+    pub target: Value,
+    pub instantiates_canonical: Option<String>,
+    pub profile: Option<String>,
+    pub message_name: Option<String>,
+    pub business_key_strategy: Option<String>,
+    #[serde(default)]
+    pub additional_input_parameters: Value,
+}
+
 impl Draft {
     /// Reads fields and target of a sending element.
     ///
     /// # Errors
     /// What is missing.
     pub(super) fn of(activity: &Activity) -> Result<Self, String> {
+        let target = match activity.visible.get("target") {
+            Some(Variable::Target(target)) => target.clone(),
+            _ => return Err("the variable target is not set: no receiver".to_owned()),
+        };
+        Self::to(activity, target)
+    }
+
+    /// What the model says of a message, for code that sends it itself: a target may be missing.
+    pub(super) fn values(activity: &Activity) -> Result<Value, String> {
+        let draft = Self::untargeted(activity)?.for_code();
+        let target = match activity.visible.get("target") {
+            Some(Variable::Target(target)) => wire::target(target),
+            _ => Value::Null,
+        };
+        Ok(json!({ "values": draft["values"], "target": target }))
+    }
+
+    /// The message without a target.
+    pub(super) fn untargeted(activity: &Activity) -> Result<Self, String> {
+        let nobody = Target {
+            organization_identifier: String::new(),
+            endpoint_identifier: String::new(),
+            endpoint_url: String::new(),
+            correlation_key: None,
+        };
+        Self::to(activity, nobody)
+    }
+
+    fn to(activity: &Activity, target: Target) -> Result<Self, String> {
         let field = |name: &str| {
             let text = activity.fields.get(name).and_then(Variable::as_str);
             text.filter(|text| !text.trim().is_empty())
@@ -80,16 +123,34 @@ impl Draft {
                 })
         };
         let [canonical, profile, name] = MESSAGE_FIELDS;
-        let target = match activity.visible.get("target") {
-            Some(Variable::Target(target)) => target.clone(),
-            _ => return Err("the variable target is not set: no receiver".to_owned()),
-        };
         Ok(Self {
             instantiates_canonical: field(canonical)?,
             profile: field(profile)?,
             message_name: field(name)?,
             target,
         })
+    }
+
+    /// With what code wants otherwise.
+    ///
+    /// # Errors
+    /// When that is no target.
+    pub(super) fn changed(mut self, wanted: &Wanted) -> Result<Self, String> {
+        let places = [
+            (
+                &mut self.instantiates_canonical,
+                &wanted.instantiates_canonical,
+            ),
+            (&mut self.profile, &wanted.profile),
+            (&mut self.message_name, &wanted.message_name),
+        ];
+        for (place, value) in places {
+            if let Some(value) = value {
+                place.clone_from(value);
+            }
+        }
+        self.target = wire::target_of(&wanted.target).ok_or("send: this is no target")?;
+        Ok(self)
     }
 
     /// `sendTaskValues` and `target` for the code.

@@ -28,7 +28,7 @@ use crate::kernel::Clock;
 use crate::r4::Resource;
 
 use call::{Call, Returned, failed, returned};
-use message::{Draft, KeyStrategy, Sender, parameters};
+use message::{Draft, KeyStrategy, Sender, Wanted, parameters};
 
 /// The plugins of a node, ready to run.
 pub struct Plugins {
@@ -177,7 +177,7 @@ impl Host for Plugins {
             .processes
             .get(&activity.process)
             .and_then(|process| process.entry(&activity.class));
-        let Some((code, shape)) = entry else {
+        let Some((code, _)) = entry else {
             return (Performance::nothing(), form);
         };
         let [before, after] = FORM_MEMBERS;
@@ -227,12 +227,64 @@ impl Plugins {
         self.run(code, &call).await.performance
     }
 
+    /// A message that the code of its activity sends itself, or not.
+    async fn override_sending(
+        &self,
+        code: &Code,
+        activity: &Activity,
+        strategy: KeyStrategy,
+    ) -> Performance {
+        let message = match Draft::values(activity) {
+            Ok(message) => message,
+            Err(message) => return failed("IncompleteMessage", &message),
+        };
+        let call = Call {
+            activity,
+            member: "execute",
+            form_key: None,
+            message: Some(message),
+            exception: None,
+            form: None,
+        };
+        let returned = self.run(code, &call).await;
+        let wanted = returned
+            .value
+            .get("send")
+            .filter(|wanted| !wanted.is_null());
+        let Some(wanted) = wanted.filter(|_| returned.performance.outcome == Performed::Done)
+        else {
+            return returned.performance;
+        };
+        let sent = serde_json::from_value::<Wanted>(wanted.clone());
+        let sent = sent.map_err(|error| error.to_string()).and_then(|wanted| {
+            let draft = Draft::untargeted(activity)?.changed(&wanted)?;
+            let inputs = parameters(wanted.additional_input_parameters)?;
+            let chosen = wanted.business_key_strategy.as_deref();
+            Ok((
+                draft,
+                chosen.map_or(strategy, |name| KeyStrategy::named(Some(name))),
+                inputs,
+            ))
+        });
+        match sent {
+            Ok((draft, strategy, inputs)) => {
+                self.finish(activity, draft, strategy, returned.performance, inputs)
+            }
+            Err(message) => failed("TypeError", &message),
+        }
+    }
+
     async fn send(&self, process: &Process, activity: &Activity) -> Performance {
+        let entry = process.entry(&activity.class);
+        if let Some((code, shape)) = entry.filter(|(_, shape)| shape.has("execute")) {
+            let strategy = KeyStrategy::named(shape.business_key_strategy.as_deref());
+            return self.override_sending(code, activity, strategy).await;
+        }
         let draft = match Draft::of(activity) {
             Ok(draft) => draft,
             Err(message) => return failed("IncompleteMessage", &message),
         };
-        let Some((code, shape)) = process.entry(&activity.class) else {
+        let Some((code, shape)) = entry else {
             return self.finish(
                 activity,
                 draft,

@@ -1,8 +1,10 @@
 //! Values on the way between process variables and plugin code: `[type, value]` in JSON.
 //!
 //! The type travels with the value, because a variable keeps its type through code that does not
-//! touch it. The other side is `decoders` and `TYPES` in `js/prelude.js`.
+//! touch it. The other side is `decoders` and `TYPES` in `js/prelude/values.js`.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -25,12 +27,7 @@ pub(super) fn encode(variable: &Variable) -> Value {
         Variable::Double(value) => json!(["double", special(*value)]),
         Variable::String(value) => json!(["string", value]),
         Variable::Date(at) => json!(["date", at.as_millisecond()]),
-        Variable::Bytes(bytes) => {
-            json!([
-                "bytes",
-                bytes.iter().copied().map(char::from).collect::<String>()
-            ])
-        }
+        Variable::Bytes(bytes) => json!(["bytes", STANDARD.encode(bytes)]),
         Variable::List(items) => json!(["list", items.iter().map(encode).collect::<Vec<_>>()]),
         Variable::Map(entries) => json!(["map", named(entries)]),
         Variable::Json(value) => json!(["json", value]),
@@ -86,13 +83,13 @@ fn try_decode(pair: &Value) -> Option<Variable> {
         "double" => Variable::Double(double(value)?),
         "string" => Variable::String(value.as_str()?.to_owned()),
         "date" => Variable::Date(Timestamp::from_millisecond(value.as_i64()?).ok()?),
-        "bytes" => Variable::Bytes(bytes(value.as_str()?)?),
+        "bytes" => Variable::Bytes(STANDARD.decode(value.as_str()?).ok()?),
         "list" => Variable::List(items(value, try_decode)?),
         "json" => Variable::Json(value.clone()),
         "resource" => Variable::Resource(Box::new(value.clone())),
-        "target" => Variable::Target(decode_target(value)?),
+        "target" => Variable::Target(target_of(value)?),
         "targets" => Variable::Targets(Targets {
-            entries: items(value, decode_target)?,
+            entries: items(value, target_of)?,
         }),
         _ => return None,
     })
@@ -107,17 +104,11 @@ fn double(value: &Value) -> Option<f64> {
     }
 }
 
-fn bytes(text: &str) -> Option<Vec<u8>> {
-    text.chars()
-        .map(|one| u8::try_from(u32::from(one)).ok())
-        .collect()
-}
-
 fn items<T>(value: &Value, one: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
     value.as_array()?.iter().map(one).collect()
 }
 
-fn decode_target(value: &Value) -> Option<Target> {
+pub(super) fn target_of(value: &Value) -> Option<Target> {
     let text = |name: &str| value.get(name)?.as_str().map(str::to_owned);
     Some(Target {
         organization_identifier: text("organization")?,

@@ -325,7 +325,13 @@ impl Section<'_> {
         let Some(mut section) = self.section("capabilities") else {
             return Capabilities::default();
         };
-        section.only(&["local-fhir", "remote-fhir"]);
+        section.only(&[
+            "local-fhir",
+            "remote-fhir",
+            "fhir-connections",
+            "oidc",
+            "mail",
+        ]);
         let access = [
             ("none", Access::None),
             ("read", Access::Read),
@@ -334,6 +340,33 @@ impl Section<'_> {
         Capabilities {
             local_fhir: section.choice("local-fhir", &access),
             remote_fhir: section.choice("remote-fhir", &access),
+            fhir_connections: section.texts("fhir-connections"),
+            oidc: section.granted("oidc"),
+            mail: section.granted("mail"),
+        }
+    }
+
+    fn texts(&mut self, key: &str) -> Vec<String> {
+        let texts = match self.table.get(key) {
+            None => Some(Vec::new()),
+            Some(value) => value.as_array().and_then(|all| {
+                let texts = all.iter().map(|one| one.as_str().map(str::to_owned));
+                texts.collect()
+            }),
+        };
+        texts.unwrap_or_else(|| {
+            self.error(key, "must be a list of texts");
+            Vec::new()
+        })
+    }
+
+    fn granted(&mut self, key: &str) -> bool {
+        match self.table.get(key) {
+            None => false,
+            Some(value) => value.as_bool().unwrap_or_else(|| {
+                self.error(key, "must be true or false");
+                false
+            }),
         }
     }
 }

@@ -18,6 +18,11 @@ pub struct Capabilities {
     pub local_fhir: Access,
     /// FHIR servers of partners: active Endpoints that the own server knows.
     pub remote_fhir: Access,
+    /// Ids of configured connections; `*` stands for all.
+    pub fhir_connections: Vec<String>,
+    /// OpenID providers that the code names itself.
+    pub oidc: bool,
+    pub mail: bool,
 }
 
 impl Capabilities {
@@ -34,6 +39,32 @@ impl Capabilities {
         }
         Err(Refusal::new(format!(
             "plugin.toml must say [capabilities] {key} = \"{name}\" for this"
+        )))
+    }
+
+    /// # Errors
+    /// What `plugin.toml` would have to say.
+    pub(super) fn wants(&self, key: &str, granted: bool) -> Result<(), Refusal> {
+        if granted {
+            return Ok(());
+        }
+        Err(Refusal::new(format!(
+            "plugin.toml must say [capabilities] {key} = true for this"
+        )))
+    }
+
+    /// # Errors
+    /// What `plugin.toml` would have to say.
+    pub(super) fn connection(&self, id: &str) -> Result<(), Refusal> {
+        if self
+            .fhir_connections
+            .iter()
+            .any(|one| one == "*" || one == id)
+        {
+            return Ok(());
+        }
+        Err(Refusal::new(format!(
+            "plugin.toml must say [capabilities] fhir-connections = [\"{id}\"] for this"
         )))
     }
 }

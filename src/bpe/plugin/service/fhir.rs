@@ -109,7 +109,13 @@ impl Session {
     }
 
     async fn connected(&self, id: &str) -> Result<Server, Refusal> {
-        Err(Refusal::new(format!("there is no connection {id}")))
+        self.capabilities().connection(id)?;
+        let (client, base, authorization) = self.services().connections.open(id).await?;
+        Ok(Server {
+            client,
+            base,
+            authorization,
+        })
     }
 
     pub(super) async fn fhir(&self, question: FhirQuestion) -> Result<Value, Refusal> {

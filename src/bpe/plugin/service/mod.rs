@@ -5,10 +5,13 @@
 //! with the call. Runners reach it through [`Outside`](super::runner::Outside).
 
 mod capability;
+mod connection;
 mod crypto;
 mod fhir;
 mod lookup;
 mod mime;
+mod oidc;
+mod post;
 mod question;
 mod session;
 mod stream;
@@ -20,8 +23,11 @@ use serde_json::Value;
 
 use super::local_fhir::LocalFhir;
 use crate::net::http;
+use crate::net::mail::Mailer;
+use crate::r4::Resource;
 
 pub use capability::{Access, Capabilities};
+pub use connection::Connections;
 pub use session::{Caller, Session, logs_data};
 
 use lookup::Lookups;
@@ -30,13 +36,26 @@ use lookup::Lookups;
 pub struct Outfit {
     /// Speaks for the own organisation.
     pub client: http::Client,
+    /// How other servers are spoken to that are no partners.
+    pub outward: http::Settings,
     /// The own FHIR server.
     pub local: Arc<dyn LocalFhir>,
+    pub connections: Connections,
+    pub mailer: Mailer,
+    /// Absent where this program was built without the validator.
+    pub validator: Option<Arc<Validator>>,
 }
+
+/// Judges a resource by the given profiles and those it claims: an OperationOutcome.
+pub type Validator = dyn Fn(&Resource, &[String]) -> Value + Send + Sync;
 
 /// The services of a node.
 pub struct Services {
     client: http::Client,
+    outward: http::Settings,
+    connections: Connections,
+    mailer: Mailer,
+    validator: Option<Arc<Validator>>,
     /// Base address of the own FHIR server, without a slash at its end.
     base: String,
     lookups: Lookups,
@@ -47,9 +66,18 @@ impl Services {
     pub fn new(outfit: Outfit) -> Self {
         Self {
             client: outfit.client,
+            outward: outfit.outward,
+            connections: outfit.connections,
+            mailer: outfit.mailer,
+            validator: outfit.validator,
             base: outfit.local.base_url().trim_end_matches('/').to_owned(),
             lookups: Lookups::new(outfit.local),
         }
+    }
+
+    /// Says in the log whether the connections that want it can be reached.
+    pub async fn test_connections(&self) {
+        self.connections.test().await;
     }
 }
 

@@ -22,8 +22,13 @@ pub(in crate::bpe::plugin) enum Question {
     Write(Piece),
     Finish(Stream),
     Close(Stream),
+    Connection(Named),
+    Oidc(Box<OidcQuestion>),
+    Mail(Box<MailQuestion>),
     Mime(MimeQuestion),
     Crypto(Box<CryptoQuestion>),
+    Validates(Nothing),
+    Validate(Box<ValidateQuestion>),
     Delay(Delay),
 }
 
@@ -110,6 +115,60 @@ pub(in crate::bpe::plugin) struct Piece {
 }
 
 #[derive(Debug, Deserialize)]
+pub(in crate::bpe::plugin) struct Named {
+    pub id: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(in crate::bpe::plugin) struct Nothing {}
+
+#[derive(Debug, Deserialize)]
+pub(in crate::bpe::plugin) struct OidcQuestion {
+    /// Of a configured connection.
+    pub id: Option<String>,
+    pub provider: Option<OidcProvider>,
+    /// `configuration`, `jwks` or `token`.
+    pub wanted: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::bpe::plugin) struct OidcProvider {
+    pub base_url: String,
+    pub client_id: String,
+    pub client_secret: String,
+    pub discovery_path: Option<String>,
+    #[serde(default)]
+    pub required_audiences: Vec<String>,
+    pub verify_authorized_party: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::bpe::plugin) struct MailQuestion {
+    pub subject: String,
+    pub text: Option<String>,
+    pub html: Option<String>,
+    #[serde(default)]
+    pub attachments: Vec<Attachment>,
+    /// The configured receivers unless given.
+    pub to: Option<Vec<String>>,
+    pub cc: Option<Vec<String>>,
+    #[serde(default)]
+    pub bcc: Vec<String>,
+    pub reply_to: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::bpe::plugin) struct Attachment {
+    pub filename: String,
+    pub mime_type: Option<String>,
+    /// Base64.
+    pub content: String,
+}
+
+#[derive(Debug, Deserialize)]
 pub(in crate::bpe::plugin) struct MimeQuestion {
     /// The beginning of the content, base64.
     pub data: String,
@@ -155,6 +214,13 @@ pub(in crate::bpe::plugin) enum CryptoQuestion {
         data: String,
         password: String,
     },
+}
+
+#[derive(Debug, Deserialize)]
+pub(in crate::bpe::plugin) struct ValidateQuestion {
+    pub resource: Value,
+    #[serde(default)]
+    pub profiles: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -74,6 +74,11 @@ impl Session {
                 self.streams.close(stream.stream);
                 Ok(Value::Null)
             }
+            Question::Connection(named) => Ok(self.connection(&named.id)),
+            Question::Oidc(question) => self.oidc(*question).await,
+            Question::Mail(question) => self.mail(*question).await,
+            Question::Validates(_) => Ok(self.validates()),
+            Question::Validate(question) => self.validate(*question).await,
             Question::Mime(question) => {
                 let data = decoded(&question.data)?;
                 mime::validate(&data, &question.declared).map_err(Refusal::new)

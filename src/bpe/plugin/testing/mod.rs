@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::local_fhir::{LocalFhir, Request, Response, Unreachable};
 
 use super::package::{Files, Package, Refused, Site, Substitutes, load};
-use super::service::{Outfit, Services};
+use super::service::{Connections, Outfit, Services};
 use crate::bpe::exchange::Server;
-use crate::net::http;
+use crate::net::{http, mail};
 
 pub(super) use stand_in::{Answered, Asked, StandIn};
 
@@ -54,9 +54,28 @@ impl LocalFhir for FakeFhir {
 
 /// Services whose own FHIR server is the stand-in.
 pub(super) fn outfit(stand_in: &StandIn) -> Outfit {
-    let client = http::Client::new(&http::Settings::default()).unwrap();
-    let local = Arc::new(Server::new(client.clone(), &stand_in.base));
-    Outfit { client, local }
+    let outward = http::Settings::default();
+    let client = http::Client::new(&outward).unwrap();
+    let mail = mail::Settings {
+        host: None,
+        port: None,
+        encryption: mail::Encryption::None,
+        username: None,
+        password: None,
+        server_cas: None,
+        from: "bpe@hospital.example".to_owned(),
+        to: vec!["admin@hospital.example".to_owned()],
+        cc: Vec::new(),
+        reply_to: Vec::new(),
+    };
+    Outfit {
+        local: Arc::new(Server::new(client.clone(), &stand_in.base)),
+        client,
+        outward,
+        connections: Connections::default(),
+        mailer: mail::Mailer::new(mail).unwrap(),
+        validator: None,
+    }
 }
 
 pub(super) fn services(stand_in: &StandIn) -> Arc<Services> {
