@@ -10,6 +10,8 @@ pub mod core;
 pub mod definition;
 mod fhirpath;
 mod finding;
+#[cfg(test)]
+mod hostile;
 mod library;
 mod narrative;
 mod pattern;

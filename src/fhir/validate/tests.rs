@@ -9,7 +9,7 @@ use super::*;
 use crate::r4::{Node, Resource, json, xml};
 
 /// `../shared/data`, or that of what `DSF_SHARED` names.
-fn data(folder: &str) -> Option<PathBuf> {
+pub(super) fn data(folder: &str) -> Option<PathBuf> {
     let given = std::env::var_os("DSF_SHARED").map(PathBuf::from);
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
     let path = given.unwrap_or_else(beside).join("data").join(folder);
@@ -20,7 +20,7 @@ fn data(folder: &str) -> Option<PathBuf> {
     None
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(folder) = open.pop() {
@@ -269,7 +269,7 @@ fn our_own_conformance_resources_are_valid() {
 
 /// A plugin's file with its placeholders filled, as the process engine deploys it; plugins of the
 /// old interface derive from `task-base`, which is now `task`.
-fn deployed(path: &Path) -> Option<Resource> {
+pub(super) fn deployed(path: &Path) -> Option<Resource> {
     let text = std::fs::read_to_string(path).ok()?;
     let text = text
         .replace("#{version}", "1.4")
@@ -381,4 +381,70 @@ fn a_task_is_judged_in_microseconds() {
         judge(&library, &value, &[]).unwrap();
     }
     println!("first {cold:?}, then {:?}", begin.elapsed() / 200);
+}
+
+/// fhir-conformance §2.9: no constraint of the material is passed over.
+#[test]
+fn every_constraint_of_the_material_is_understood() {
+    use super::profile::{Constraint, Test};
+    let mut seen = BTreeMap::<(String, String), &str>::new();
+    let mut look = |elements: &[definition::Element]| {
+        for constraint in elements
+            .iter()
+            .flat_map(|element| element.items("constraint"))
+        {
+            let key = constraint.text("key").unwrap_or("?");
+            // Two of R4 are for people only.
+            let Some(expression) = constraint.text("expression") else {
+                assert!(matches!(key, "que-3" | "tim-3"), "{key} has no expression");
+                continue;
+            };
+            let verdict = match Constraint::read(constraint).map(|one| one.test) {
+                Some(Test::Expression(_)) => "expression",
+                Some(Test::Native(_)) => "native",
+                // By txt-1, and: narrative is no must.
+                None if matches!(key, "txt-2" | "dom-6") => "left",
+                None => panic!("{key} is passed over: {expression}"),
+                Some(Test::Unparsable(reason)) => panic!("{key}: {reason}: {expression}"),
+            };
+            seen.insert((key.to_owned(), expression.to_owned()), verdict);
+        }
+    };
+    for block in crate::r4::table::table().blocks() {
+        if let Some(definition) = core::definition(block.name) {
+            look(&definition.snapshot);
+        }
+    }
+    let of_r4 = seen_count(&mut look, &own());
+    let folders = [
+        "plugins",
+        "dsf-conformance-ig-2.0.0-snapshots",
+        "dsf-test-resources",
+    ];
+    for folder in folders.into_iter().filter_map(data) {
+        let resources: Vec<Resource> = files(&folder).iter().filter_map(|f| deployed(f)).collect();
+        seen_count(&mut look, &resources);
+    }
+    let count = |word: &str| seen.values().filter(|verdict| **verdict == word).count();
+    println!(
+        "{of_r4} definitions of our own; {} constraints: {} expressions, {} native, {} left",
+        seen.len(),
+        count("expression"),
+        count("native"),
+        count("left")
+    );
+    assert!(seen.len() >= 240, "{}", seen.len());
+}
+
+/// Looks at the constraints of all profiles among these; how many there are.
+fn seen_count(look: &mut impl FnMut(&[definition::Element]), resources: &[Resource]) -> usize {
+    let profiles = resources
+        .iter()
+        .filter(|r| r.type_name() == "StructureDefinition");
+    let definitions: Vec<_> = profiles.filter_map(|r| Definition::read(r).ok()).collect();
+    for definition in &definitions {
+        look(&definition.differential);
+        look(&definition.snapshot);
+    }
+    definitions.len()
 }

@@ -100,14 +100,15 @@ impl<'a> Judge<'a> {
             return String::new();
         };
         let mut codes: Vec<String> = match (&part.codes, &part.system) {
-            (Some(codes), _) => {
+            // Of many nobody would find the right one here.
+            (Some(codes), _) if codes.len() < 60 => {
                 let mut codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
                 codes.sort_unstable();
                 codes
             }
             (None, Some(system)) if part.filters.is_empty() => {
                 match self.library.code_system(system, part.version.as_deref()) {
-                    Ok(Some(system)) => system.examples().into_iter().map(str::to_owned).collect(),
+                    Ok(Some(system)) => system.examples().map(str::to_owned).collect(),
                     _ => Vec::new(),
                 }
             }

@@ -29,6 +29,7 @@ impl<'a> Judge<'a> {
             Test::Native(native) => self.natively(*native, spot),
             Test::Expression(expression) => {
                 let surroundings = Surroundings {
+                    budget: self.budget,
                     resource: self.resource,
                     root: self.root,
                 };

@@ -21,6 +21,9 @@ impl<'a> Judge<'a> {
         trail: &Trail<'_>,
         by: Option<&str>,
     ) -> Result<(), Missing> {
+        if !self.budget.spend(8) {
+            return Ok(());
+        }
         let rule = &profile.rules[id];
         self.given(rule, spot, trail);
         if let Some(binding) = &rule.binding {

@@ -129,6 +129,7 @@ impl<'a> Judge<'a> {
             "fhirpath" => match Expression::parse(expression) {
                 Ok(parsed) => {
                     let surroundings = Surroundings {
+                        budget: self.budget,
                         resource: self.resource,
                         root: self.root,
                     };

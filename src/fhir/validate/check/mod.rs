@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::fhirpath::Budget;
 use super::finding::Finding;
 use super::library::{Library, Missing};
 use super::profile::{self, Profile};
@@ -30,8 +31,11 @@ use trail::Trail;
 
 /// Profiles within profiles, and resources within resources, at most.
 const DEEPEST: usize = 48;
-/// Findings beyond this number help nobody.
+/// Findings beyond this number, errors and others apart, help nobody.
 const MOST_FINDINGS: usize = 250;
+/// Steps of work for any resource, and for each element or item of it. Real ones take a tenth.
+const LEAST_STEPS: u64 = 2_000_000;
+const STEPS_OF_EACH: u64 = 500;
 
 /// Judges a resource by the profiles it claims and by these; the base type alone if there is none.
 pub fn judge(
@@ -49,15 +53,41 @@ pub fn judge(
         };
         return Ok(vec![finding]);
     };
+    let budget = Budget::of(LEAST_STEPS + STEPS_OF_EACH * size(resource));
     let mut judge = Judge {
         library,
         root,
         resource: root,
         findings: Vec::new(),
         depth: 0,
+        budget: &budget,
     };
     judge.resource(root, &Trail::root(root), profiles)?;
+    if budget.is_spent() {
+        let text = format!(
+            "{}: judging it takes more than {} steps; simplify its profiles, or split it",
+            root.type_name,
+            budget.given()
+        );
+        judge.findings.truncate(MOST_FINDINGS);
+        judge.find(
+            Severity::Error,
+            IssueType::TooCostly,
+            &Trail::root(root),
+            "budget",
+            text,
+        );
+    }
     Ok(judge.findings)
+}
+
+/// The number of values in a document.
+fn size(value: &Value) -> u64 {
+    1 + match value {
+        Value::Array(items) => items.iter().map(size).sum(),
+        Value::Object(members) => members.values().map(size).sum::<u64>(),
+        _ => 0,
+    }
 }
 
 struct Judge<'a> {
@@ -68,6 +98,8 @@ struct Judge<'a> {
     resource: Spot<'a>,
     findings: Vec<Finding>,
     depth: usize,
+    /// What all of the work may take.
+    budget: &'a Budget,
 }
 
 impl<'a> Judge<'a> {
@@ -79,7 +111,11 @@ impl<'a> Judge<'a> {
         rule: &str,
         text: String,
     ) {
-        if self.findings.len() >= MOST_FINDINGS {
+        let is_error = matches!(severity, Severity::Error | Severity::Fatal);
+        let is_same_kind = |known: &&Finding| known.is_error() == is_error;
+        if self.findings.len() >= MOST_FINDINGS
+            && self.findings.iter().filter(is_same_kind).count() >= MOST_FINDINGS
+        {
             return;
         }
         let finding = Finding {

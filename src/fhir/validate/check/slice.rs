@@ -99,6 +99,9 @@ impl<'a> Judge<'a> {
     ) -> Result<Option<usize>, Missing> {
         let mut found = None;
         for (index, slice) in slices.iter().enumerate() {
+            if !self.budget.spend(1) {
+                return Ok(None);
+            }
             if slice.criteria.is_empty() || !self.fits(slice, spot, at)? {
                 continue;
             }

@@ -86,17 +86,12 @@ fn part(mut columns: std::str::Split<'static, char>) -> Part {
         sets: sets.map(|url| expanded(url).into_owned()).collect(),
         filters: filters.split(' ').filter_map(filter).collect(),
         codes: (!codes.is_empty()).then_some(codes),
+        ..Part::default()
     }
 }
 
 fn filter(column: &str) -> Option<Filter> {
     let mut parts = column.splitn(3, ',');
-    Some(Filter {
-        property: parts
-            .next()
-            .filter(|property| !property.is_empty())?
-            .to_owned(),
-        op: parts.next()?.to_owned(),
-        value: parts.next()?.to_owned(),
-    })
+    let property = parts.next().filter(|property| !property.is_empty())?;
+    Some(Filter::new(property, parts.next()?, parts.next()?))
 }

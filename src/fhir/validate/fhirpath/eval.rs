@@ -10,8 +10,8 @@ use super::function::call;
 use super::item::{Item, Plain};
 use crate::fhir::validate::spot::Spot;
 
-/// Most steps of one evaluation.
-const MOST_STEPS: u32 = 2_000_000;
+/// Longest text that an expression may make, in bytes.
+pub const LONGEST_TEXT: usize = 1 << 20;
 
 /// Why there is no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,9 +24,44 @@ pub enum Fault {
 pub type Items<'a> = Vec<Item<'a>>;
 pub type Outcome<'a> = Result<Items<'a>, Fault>;
 
-/// What the variables of an expression mean.
+/// How much work a resource is worth: whoever works on it takes from it.
+#[derive(Debug)]
+pub struct Budget {
+    given: u64,
+    left: Cell<u64>,
+}
+
+impl Budget {
+    #[must_use]
+    pub fn of(steps: u64) -> Self {
+        Self {
+            given: steps,
+            left: Cell::new(steps),
+        }
+    }
+
+    /// Whether there was enough left.
+    pub fn spend(&self, steps: u64) -> bool {
+        let left = self.left.get().checked_sub(steps);
+        self.left.set(left.unwrap_or_default());
+        left.is_some()
+    }
+
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.left.get() == 0
+    }
+
+    #[must_use]
+    pub fn given(&self) -> u64 {
+        self.given
+    }
+}
+
+/// What the variables of an expression mean, and what its evaluation may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings<'a> {
+    pub budget: &'a Budget,
     /// The resource that the element is in.
     pub resource: Spot<'a>,
     /// The outermost resource.
@@ -42,7 +77,6 @@ pub fn holds(
     let evaluation = Evaluation {
         surroundings,
         context: focus,
-        steps: Cell::new(0),
     };
     let scope = Scope {
         this: &Item::Element(focus),
@@ -62,7 +96,6 @@ pub fn holds(
 pub struct Evaluation<'a> {
     surroundings: Surroundings<'a>,
     context: Spot<'a>,
-    steps: Cell<u32>,
 }
 
 /// What `$this` and `$index` are.
@@ -75,13 +108,11 @@ pub struct Scope<'s, 'a> {
 impl<'a> Evaluation<'a> {
     /// Counts work; fails beyond the budget.
     pub fn spend(&self, steps: usize) -> Result<(), Fault> {
-        let steps = u32::try_from(steps).unwrap_or(u32::MAX);
-        let spent = self.steps.get().saturating_add(steps.max(1));
-        self.steps.set(spent);
-        if spent > MOST_STEPS {
-            return Err(Fault::Failed(format!(
-                "it takes more than {MOST_STEPS} steps"
-            )));
+        let steps = u64::try_from(steps.max(1)).unwrap_or(u64::MAX);
+        let budget = self.surroundings.budget;
+        if !budget.spend(steps) {
+            let given = budget.given();
+            return Err(Fault::Failed(format!("it takes more than {given} steps")));
         }
         Ok(())
     }
@@ -121,7 +152,9 @@ impl<'a> Evaluation<'a> {
                     .collect()
             }
             Expression::Negative(target) => match only(self.run(target, scope)?)? {
-                Some(Item::Integer(value)) => vec![Item::Integer(-value)],
+                Some(Item::Integer(value)) => {
+                    value.checked_neg().map(Item::Integer).into_iter().collect()
+                }
                 Some(Item::Decimal(value)) => vec![Item::Decimal(-value)],
                 _ => Vec::new(),
             },
@@ -230,7 +263,7 @@ impl<'a> Evaluation<'a> {
                         .and_then(|item| item.written().map(Cow::into_owned))
                         .unwrap_or_default())
                 };
-                Ok(vec![Item::Text(Cow::Owned(text(left)? + &text(right)?))])
+                self.joined(&text(left)?, &text(right)?)
             }
             Operator::Less | Operator::LessEqual | Operator::Greater | Operator::GreaterEqual => {
                 let (Some(left), Some(right)) = (only(left)?, only(right)?) else {
@@ -276,6 +309,21 @@ impl<'a> Evaluation<'a> {
         }))
     }
 
+    fn joined(&self, left: &str, right: &str) -> Outcome<'a> {
+        self.room(left.len() + right.len())?;
+        Ok(vec![Item::Text(Cow::Owned(format!("{left}{right}")))])
+    }
+
+    /// Fails where a text that is to be made would be too long; counts the work.
+    pub fn room(&self, bytes: usize) -> Result<(), Fault> {
+        self.spend(bytes / 64)?;
+        if bytes > LONGEST_TEXT {
+            let text = format!("it makes a text of more than {LONGEST_TEXT} bytes");
+            return Err(Fault::Failed(text));
+        }
+        Ok(())
+    }
+
     fn arithmetic(&self, operator: Operator, left: Items<'a>, right: Items<'a>) -> Outcome<'a> {
         let (Some(left), Some(right)) = (only(left)?, only(right)?) else {
             return Ok(Vec::new());
@@ -290,7 +338,7 @@ impl<'a> Evaluation<'a> {
                 _ => decimal(operator, number(left), number(right)),
             },
             (Some(Plain::Text(left)), Some(Plain::Text(right))) if operator == Operator::Add => {
-                Some(Item::Text(Cow::Owned(format!("{left}{right}"))))
+                return self.joined(&left, &right);
             }
             (Some(left), Some(right)) => match (float(&left), float(&right)) {
                 (Some(left), Some(right)) => decimal(operator, left, right),
@@ -415,7 +463,6 @@ pub fn selects(
     let evaluation = Evaluation {
         surroundings,
         context: focus,
-        steps: Cell::new(0),
     };
     let scope = Scope {
         this: &Item::Element(focus),

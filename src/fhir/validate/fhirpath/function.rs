@@ -240,9 +240,17 @@ impl<'a> Call<'_, 'a, '_> {
         }
     }
 
+    /// A text could be put between all letters, and at both ends.
+    fn room_to_replace(&self, text: &str, with: Option<&str>) -> Result<(), Fault> {
+        let with = with.map_or(0, str::len);
+        self.run.room((text.len() + 1).saturating_mul(with + 1))
+    }
+
     fn join(&self, input: Items<'a>) -> Outcome<'a> {
         let separator = self.text(0)?.unwrap_or_default();
         let parts: Vec<Cow<'_, str>> = input.iter().filter_map(Item::written).collect();
+        let length: usize = parts.iter().map(|part| part.len() + separator.len()).sum();
+        self.run.room(length)?;
         Ok(vec![Item::Text(Cow::Owned(parts.join(&separator)))])
     }
 
@@ -272,6 +280,7 @@ impl<'a> Call<'_, 'a, '_> {
     }
 
     fn of_text(&self, function: Function, text: &str) -> Outcome<'a> {
+        self.run.spend(text.len() / 64)?;
         let owned = |text: String| Some(Item::Text(Cow::Owned(text)));
         let other = self.text(0)?;
         let asked =
@@ -292,6 +301,7 @@ impl<'a> Call<'_, 'a, '_> {
             },
             Function::Replace => {
                 let with = self.text(1)?;
+                self.room_to_replace(text, with.as_deref())?;
                 match (other, with) {
                     (Some(other), Some(with)) => owned(text.replace(other.as_ref(), &with)),
                     _ => None,
@@ -299,6 +309,7 @@ impl<'a> Call<'_, 'a, '_> {
             }
             Function::ReplaceMatches => {
                 let with = self.text(1)?;
+                self.room_to_replace(text, with.as_deref())?;
                 match (other, with) {
                     (Some(other), Some(with)) => owned(
                         compiled(&other)?
@@ -328,6 +339,7 @@ impl<'a> Call<'_, 'a, '_> {
             Function::Length => Some(Item::Integer(length(text.chars().count()))),
             Function::Split => {
                 let by = other.unwrap_or_default();
+                self.run.spend(text.len())?;
                 let part = |part: &str| Item::Text(Cow::Owned(part.to_owned()));
                 return Ok(text.split(by.as_ref()).map(part).collect());
             }

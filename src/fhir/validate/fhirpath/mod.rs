@@ -15,6 +15,6 @@ mod parse;
 
 pub use ast::Expression;
 pub use compare::{is_before, order_of};
-pub use eval::{Fault, Surroundings, holds, selects};
+pub use eval::{Budget, Fault, Surroundings, holds, selects};
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,8 @@ use crate::fhir::validate::pattern;
 const DEEPEST: usize = 64;
 /// Longest expression.
 const LONGEST: usize = 16 * 1024;
+/// Most operators and invocations of one expression: its tree is walked by recursion.
+const MOST_LINKS: usize = 300;
 
 /// Operators by how strongly they bind, weakest first.
 const LEVELS: [&[(&str, Operator)]; 8] = [
@@ -52,6 +54,7 @@ impl Expression {
             tokens: tokens(text)?,
             at: 0,
             depth: 0,
+            links: 0,
         };
         let expression = parser.level(0)?;
         match parser.peek() {
@@ -77,6 +80,7 @@ struct Parser {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    links: usize,
 }
 
 impl Parser {
@@ -109,6 +113,15 @@ impl Parser {
             .map(|(_, operator)| *operator)
     }
 
+    /// Counts one more link of the chain or tree that is being built.
+    fn link(&mut self) -> Result<(), String> {
+        self.links += 1;
+        if self.links > MOST_LINKS {
+            return Err(format!("more than {MOST_LINKS} operators and invocations"));
+        }
+        Ok(())
+    }
+
     fn level(&mut self, level: usize) -> Result<Expression, String> {
         let Some(operators) = LEVELS.get(level).filter(|operators| !operators.is_empty()) else {
             return self.typed();
@@ -119,6 +132,7 @@ impl Parser {
         }
         let mut left = self.level(level + 1)?;
         while let Some(operator) = self.operator(operators) {
+            self.link()?;
             let right = self.level(level + 1)?;
             left = Expression::Binary(operator, Box::new(left), Box::new(right));
         }
@@ -136,12 +150,14 @@ impl Parser {
             } else {
                 return Ok(left);
             }
+            self.link()?;
         }
     }
 
     fn sum(&mut self) -> Result<Expression, String> {
         let mut left = self.product()?;
         while let Some(operator) = self.operator(SUMS) {
+            self.link()?;
             let right = self.product()?;
             left = Expression::Binary(operator, Box::new(left), Box::new(right));
         }
@@ -151,6 +167,7 @@ impl Parser {
     fn product(&mut self) -> Result<Expression, String> {
         let mut left = self.signed()?;
         while let Some(operator) = self.operator(PRODUCTS) {
+            self.link()?;
             let right = self.signed()?;
             left = Expression::Binary(operator, Box::new(left), Box::new(right));
         }
@@ -178,6 +195,7 @@ impl Parser {
             } else {
                 return Ok(term);
             }
+            self.link()?;
         }
     }
 

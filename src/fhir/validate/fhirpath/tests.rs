@@ -7,7 +7,9 @@ use crate::fhir::validate::spot::Spot;
 
 fn ask(expression: &str, resource: &serde_json::Value) -> Result<bool, Fault> {
     let spot = Spot::resource(resource).unwrap();
+    let budget = Budget::of(2_000_000);
     let surroundings = Surroundings {
+        budget: &budget,
         resource: spot,
         root: spot,
     };
@@ -80,7 +82,16 @@ fn hostile_expressions_end() {
     let patient = json!({"resourceType": "Patient", "extension": items});
     let squares = "extension.where(%resource.extension.where(%resource.extension.exists(url = 'y')).exists()).exists()";
     assert!(matches!(ask(squares, &patient), Err(Fault::Failed(_))));
+    let doubled = format!("'ab'{} = 'x'", ".select($this & $this)".repeat(200));
+    assert!(matches!(ask(&doubled, &patient), Err(Fault::Failed(_))));
+    let grown = format!(
+        "'ab'{} = 'x'",
+        ".replace('', 'abcdefghijklmnop')".repeat(200)
+    );
+    assert!(matches!(ask(&grown, &patient), Err(Fault::Failed(_))));
     assert!(Expression::parse(&"(".repeat(5_000)).is_err());
+    assert!(Expression::parse(&format!("a{}", ".a".repeat(5_000))).is_err());
+    assert!(Expression::parse(&format!("a{}", " and a".repeat(2_000))).is_err());
     assert!(Expression::parse(&"a.".repeat(50_000)).is_err());
     assert!(Expression::parse("matches('(a{1000}){1000}')").is_err());
 }

@@ -16,6 +16,7 @@ use crate::r4::table::{Block, Content, table};
 
 /// Most slices of one element.
 const MOST_SLICES: usize = 2_000;
+const MOST_DISCRIMINATORS: usize = 16;
 
 /// Compiles a snapshot; the error says what cannot be understood.
 pub fn compile(definition: &Definition, tree: &Tree) -> Result<Profile, String> {
@@ -169,7 +170,13 @@ impl Compiler {
                 discriminator.text("path")?.to_owned(),
             ))
         });
-        self.sliced.push((id, discriminators.collect()));
+        let discriminators: Vec<_> = discriminators.collect();
+        if discriminators.len() > MOST_DISCRIMINATORS {
+            return Err(format!(
+                "{shown} has more than {MOST_DISCRIMINATORS} discriminators"
+            ));
+        }
+        self.sliced.push((id, discriminators));
         Ok(())
     }
 

@@ -9,6 +9,8 @@ use crate::r4::Node as _;
 pub const MOST_NODES: usize = 50_000;
 /// Most steps of a path.
 pub const DEEPEST: usize = 48;
+/// Slices of slices of slices …
+const DEEPEST_SLICE: usize = 8;
 
 /// The snapshot of one profile or type.
 #[derive(Clone, Debug)]
@@ -162,6 +164,11 @@ pub fn steps(before: &[Step], path: &str, slice: Option<&str>) -> Result<Vec<Ste
         return Err(format!(
             "the path {} … has more than {DEEPEST} steps",
             &names[0]
+        ));
+    }
+    if slice.is_some_and(|slice| slice.matches('/').count() > DEEPEST_SLICE) {
+        return Err(format!(
+            "at {path} slices lie more than {DEEPEST_SLICE} deep in slices"
         ));
     }
     let mut shared = true;

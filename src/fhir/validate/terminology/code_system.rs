@@ -8,13 +8,17 @@ use crate::r4::{Node, Resource};
 
 /// Deepest hierarchy that is read.
 const DEEPEST: usize = 64;
+/// Messages name fewer codes than this.
+const EXAMPLES: usize = 12;
 
 #[derive(Clone, Debug)]
 pub struct CodeSystem {
     pub url: String,
     /// Every code is listed.
     pub is_complete: bool,
-    is_case_sensitive: bool,
+    pub is_case_sensitive: bool,
+    /// The first codes, for messages.
+    examples: Vec<Box<str>>,
     /// The place of each code in `parents`.
     places: HashMap<Box<str>, u32>,
     parents: Vec<Option<u32>>,
@@ -31,6 +35,7 @@ impl CodeSystem {
             url: url.to_owned(),
             is_complete,
             is_case_sensitive,
+            examples: Vec::new(),
             places: HashMap::new(),
             parents: Vec::new(),
             properties: HashMap::new(),
@@ -78,6 +83,9 @@ impl CodeSystem {
         self.open.truncate(depth);
         self.parents.push(self.open.last().copied());
         self.open.push(place);
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(code.into());
+        }
         self.places.insert(self.folded(code).into(), place);
         place
     }
@@ -127,14 +135,7 @@ impl CodeSystem {
     }
 
     /// Some codes, for messages.
-    #[must_use]
-    pub fn examples(&self) -> Vec<&str> {
-        let mut codes: Vec<(u32, &str)> = self
-            .places
-            .iter()
-            .map(|(code, place)| (*place, code.as_ref()))
-            .collect();
-        codes.sort_unstable();
-        codes.into_iter().map(|(_, code)| code).take(12).collect()
+    pub fn examples(&self) -> impl Iterator<Item = &str> {
+        self.examples.iter().map(AsRef::as_ref)
     }
 }

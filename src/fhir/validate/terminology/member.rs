@@ -1,12 +1,14 @@
 //! Whether a code is in a value set.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use super::bound::is_of_external;
 use super::value_set::{Filter, Part, ValueSet};
 use crate::fhir::validate::library::{Library, Missing};
-use crate::fhir::validate::pattern;
 
-/// Value sets nest this deep at most; those that include each other end here.
-const DEEPEST: usize = 12;
+/// Value sets nest this deep at most.
+const DEEPEST: usize = 64;
 
 /// A code as it stands in a resource. Without system the value set has to tell it.
 #[derive(Clone, Copy, Debug)]
@@ -31,13 +33,19 @@ pub fn membership(
     set: &ValueSet,
     coded: Coded<'_>,
 ) -> Result<Membership, Missing> {
-    let question = Question { library, coded };
+    let question = Question {
+        library,
+        coded,
+        asked: RefCell::default(),
+    };
     question.in_set(set, 0)
 }
 
 struct Question<'a> {
     library: &'a Library,
     coded: Coded<'a>,
+    /// Each value set is asked once, however many include it; `None` while it is being asked.
+    asked: RefCell<HashMap<String, Option<Membership>>>,
 }
 
 impl Question<'_> {
@@ -72,6 +80,21 @@ impl Question<'_> {
         Ok(answer)
     }
 
+    fn in_named(&self, name: &str, depth: usize) -> Result<Membership, Missing> {
+        if let Some(known) = self.asked.borrow().get(name) {
+            let circular = || Membership::Unknown(format!("value set {name} includes itself"));
+            return Ok(known.clone().unwrap_or_else(circular));
+        }
+        self.asked.borrow_mut().insert(name.to_owned(), None);
+        let found = match self.library.value_set(name)? {
+            Some(set) => self.in_set(&set, depth)?,
+            None => Membership::Unknown(format!("value set {name} is not known")),
+        };
+        let kept = Some(found.clone());
+        self.asked.borrow_mut().insert(name.to_owned(), kept);
+        Ok(found)
+    }
+
     fn in_part(&self, part: &Part, depth: usize) -> Result<Membership, Missing> {
         if let Some(system) = &part.system
             && !self.is_of(part, system)
@@ -86,10 +109,7 @@ impl Question<'_> {
             if answer == Membership::Out {
                 break;
             }
-            let found = match self.library.value_set(set)? {
-                Some(set) => self.in_set(&set, depth + 1)?,
-                None => Membership::Unknown(format!("value set {set} is not known")),
-            };
+            let found = self.in_named(set, depth + 1)?;
             if found != Membership::In {
                 answer = found;
             }
@@ -121,13 +141,8 @@ impl Question<'_> {
             }
             // Codes of systems that ignore case may be listed in another one.
             let listed = self.library.code_system(system, part.version.as_deref())?;
-            let same = listed.is_some_and(|listed| {
-                listed.contains(code)
-                    && listed.contains(&code.to_uppercase())
-                    && listed.contains(&code.to_lowercase())
-                    && codes.iter().any(|known| known.eq_ignore_ascii_case(code))
-            });
-            return Ok(if same {
+            let ignores_case = listed.is_some_and(|listed| !listed.is_case_sensitive);
+            return Ok(if ignores_case && part.has_in_any_case(code) {
                 Membership::In
             } else {
                 Membership::Out
@@ -183,7 +198,7 @@ fn passes(system: &super::CodeSystem, filter: &Filter, code: &str) -> Option<boo
         "not-in" => !own().is_some_and(|own| value.split(',').any(|one| one.trim() == own)),
         "exists" => own().is_some() == (value == "true"),
         "regex" => {
-            let regex = pattern::compile(&format!("^(?:{value})$")).ok()?;
+            let regex = filter.pattern()?;
             own().is_some_and(|own| regex.is_match(own))
         }
         _ => return None,

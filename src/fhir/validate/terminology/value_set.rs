@@ -1,9 +1,12 @@
 //! What a value set is composed of.
 
 use std::collections::HashSet;
+use std::sync::OnceLock;
 
+use regex::Regex;
 use serde_json::Value;
 
+use crate::fhir::validate::pattern;
 use crate::r4::{Node, Resource};
 
 #[derive(Clone, Debug)]
@@ -23,6 +26,18 @@ pub struct Part {
     pub filters: Vec<Filter>,
     /// In all of these value sets.
     pub sets: Vec<String>,
+    /// `codes` in lower case, made when it is first needed.
+    pub(in crate::fhir::validate) folded: OnceLock<HashSet<String>>,
+}
+
+impl Part {
+    /// Whether the code is listed, in whatever case.
+    #[must_use]
+    pub fn has_in_any_case(&self, code: &str) -> bool {
+        let listed = || self.codes.iter().flatten().map(|code| code.to_lowercase());
+        let folded = self.folded.get_or_init(|| listed().collect());
+        folded.contains(&code.to_lowercase())
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -30,6 +45,26 @@ pub struct Filter {
     pub property: String,
     pub op: String,
     pub value: String,
+    pattern: OnceLock<Option<Regex>>,
+}
+
+impl Filter {
+    #[must_use]
+    pub fn new(property: &str, op: &str, value: &str) -> Self {
+        Self {
+            property: property.to_owned(),
+            op: op.to_owned(),
+            value: value.to_owned(),
+            pattern: OnceLock::new(),
+        }
+    }
+
+    /// The value as a pattern; `None` if it is none.
+    #[must_use]
+    pub fn pattern(&self) -> Option<&Regex> {
+        let compiled = || pattern::compile(&format!("^(?:{})$", self.value)).ok();
+        self.pattern.get_or_init(compiled).as_ref()
+    }
 }
 
 impl ValueSet {
@@ -65,11 +100,11 @@ fn part(value: &Value) -> Part {
         .map(Into::into)
         .collect();
     let filter = |filter: &Value| {
-        Some(Filter {
-            property: filter.text("property")?.to_owned(),
-            op: filter.text("op")?.to_owned(),
-            value: filter.text("value")?.to_owned(),
-        })
+        Some(Filter::new(
+            filter.text("property")?,
+            filter.text("op")?,
+            filter.text("value")?,
+        ))
     };
     Part {
         system: value.text("system").map(str::to_owned),
@@ -77,6 +112,7 @@ fn part(value: &Value) -> Part {
         codes: (!codes.is_empty()).then_some(codes),
         filters: value.items("filter").filter_map(filter).collect(),
         sets: value.texts("valueSet").map(str::to_owned).collect(),
+        folded: OnceLock::new(),
     }
 }
 
