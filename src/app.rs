@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use crate::config::{Config, Needs};
+use crate::config::{Config, Needs, Sources, watch};
 use crate::kernel::{Clock, Health, Shutdown, telemetry};
 use crate::net::http;
 use crate::store::{self, Database, Schema, Store};
@@ -94,7 +94,7 @@ pub enum Error {
 ///
 /// # Errors
 /// When a part cannot start; what has started by then is ended again.
-pub async fn serve(config: Config, roles: &[Role]) -> Result<(), Error> {
+pub async fn serve(sources: Sources, config: Config, roles: &[Role]) -> Result<(), Error> {
     telemetry::init(&config.telemetry())?;
     for warning in config.roles.warnings() {
         tracing::warn!("{warning}");
@@ -102,7 +102,7 @@ pub async fn serve(config: Config, roles: &[Role]) -> Result<(), Error> {
     let shutdown = Shutdown::new();
     shutdown.on_signals().map_err(Error::Signals)?;
     let database = Database::open(&config.store()).await?;
-    let started = start(&config, roles, &database, &shutdown).await;
+    let started = start(&sources, &config, roles, &database, &shutdown).await;
     if started.is_ok() {
         shutdown.begun().await;
     }
@@ -115,6 +115,7 @@ pub async fn serve(config: Config, roles: &[Role]) -> Result<(), Error> {
 }
 
 async fn start(
+    sources: &Sources,
     config: &Config,
     roles: &[Role],
     database: &Database,
@@ -125,7 +126,7 @@ async fn start(
         let store = database.store(schema(*role)).await?;
         watch_database(*role, &store, &health);
         if schema(*role) == Schema::Fhir {
-            start_fhir(config, store, shutdown).await?;
+            start_fhir(sources, config, store, shutdown).await?;
         } else {
             start_bpe(config, store, &health, shutdown)?;
         }
@@ -142,7 +143,12 @@ async fn start(
 }
 
 #[cfg(feature = "fhir")]
-async fn start_fhir(config: &Config, store: Store, shutdown: &Shutdown) -> Result<(), Error> {
+async fn start_fhir(
+    sources: &Sources,
+    config: &Config,
+    store: Store,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
     let Some(settings) = config.mailbox() else {
         return Ok(());
     };
@@ -153,7 +159,16 @@ async fn start_fhir(config: &Config, store: Store, shutdown: &Shutdown) -> Resul
         .unwrap_or_default();
     let client = http::Client::new(&client)?;
     let roles = config.roles.clone();
-    crate::fhir::start(settings, roles, store, client, Clock::system(), shutdown).await?;
+    let running =
+        crate::fhir::start(settings, roles, store, client, Clock::system(), shutdown).await?;
+    let (sources, config, begun) = (sources.clone(), config.clone(), shutdown.clone());
+    shutdown.spawn(async move {
+        let changed = |roles| running.service.set_roles(roles);
+        tokio::select! {
+            () = watch::roles(&sources, &config, changed) => {}
+            () = begun.begun() => {}
+        }
+    });
     Ok(())
 }
 
@@ -180,7 +195,7 @@ fn start_bpe(
 }
 
 #[cfg(not(feature = "fhir"))]
-async fn start_fhir(_: &Config, _: Store, _: &Shutdown) -> Result<(), Error> {
+async fn start_fhir(_: &Sources, _: &Config, _: Store, _: &Shutdown) -> Result<(), Error> {
     Err(Error::NotBuiltIn("fhir"))
 }
 

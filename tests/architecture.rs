@@ -28,11 +28,14 @@ const FLOORS: [(&str, u8); 11] = [
 const TOP: u8 = 4;
 
 /// Crates and the only places that may name them.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 12] = [
     ("diesel", &["store/"]),
     ("diesel_async", &["store/"]),
     ("diesel_migrations", &["store/"]),
     ("tokio_postgres", &["store/"]),
+    ("actix_http", WEB),
+    ("actix_server", WEB),
+    ("actix_service", WEB),
     ("actix_web", WEB),
     ("actix_ws", WEB),
     ("reqwest", &["net/"]),

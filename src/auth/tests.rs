@@ -177,6 +177,37 @@ fn a_certificate_counts_between_its_two_dates() {
 }
 
 #[test]
+fn every_refusal_at_the_door_is_explained_in_the_security_guide() {
+    let guide = include_str!("../../docs/security.md");
+    let text = || String::new();
+    let of_certificate = [
+        Unfit::Expired(now()),
+        Unfit::NotYetValid(now()),
+        Unfit::NoClientUsage,
+        Unfit::NoSignature,
+        Unfit::UnknownExtension(text()),
+    ];
+    let (thumbprint, subject) = (text(), text());
+    let of_lists = [
+        Refusal::Unknown {
+            thumbprint,
+            subject,
+        },
+        Refusal::Ambiguous {
+            thumbprint: text(),
+            subject: text(),
+        },
+        Refusal::NoLocalOrganization { subject: text() },
+    ];
+    let of_certificate = of_certificate.into_iter().map(Refusal::from);
+    for refusal in of_certificate.chain(of_lists) {
+        let id = refusal.id();
+        let anchor = format!("| <a id=\"{id}\"></a>`{id}` |");
+        assert!(guide.contains(&anchor), "missing: {anchor}");
+    }
+}
+
+#[test]
 fn what_is_no_certificate_is_no_certificate() {
     assert!(Certificate::from_der(b"-----BEGIN CERTIFICATE-----").is_err());
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use url::Url;
 
 use crate::config::{
-    AuditReads, Authorities, ByteSize, ClientCertificate, Directory, Encryption, InputFile, Section,
+    AuditReads, Authorities, ByteSize, ClientCertificate, Directory, Encryption, InputFile,
+    RevocationList, Section, WithoutList,
 };
 use crate::kernel::Secret;
 use crate::kernel::telemetry::Format;
@@ -73,6 +74,14 @@ section! {
         /// Certificate authorities of the client certificates we accept: a PEM file, or a folder
         /// of .pem and .crt files.
         client_cas "client-cas": required Authorities = "client-cas.crt",
+        /// Lists of client certificates that their CAs have taken back: files or folders (.crl,
+        /// .pem), or http and https addresses. Without any, revocation is not looked at.
+        revocation_lists "revocation-lists": default Vec<RevocationList> = "",
+        /// What becomes of a certificate of whose CA there is no list, or none that is up to date:
+        /// "accept" or "refuse".
+        revocation_without_list "revocation-without-list": default WithoutList = "accept",
+        /// How often lists are fetched from their addresses; files are read when they change.
+        revocation_refresh "revocation-refresh": default Duration = "1h",
         /// Where the client certificate comes from: "required" in the TLS handshake, or "proxy"
         /// when a reverse proxy ends TLS and forwards it in X-ClientCert.
         client_certificate "client-certificate": default ClientCertificate = "required",

@@ -22,6 +22,7 @@ mod suggest;
 #[cfg(test)]
 mod tests;
 mod value;
+pub mod watch;
 
 use std::path::PathBuf;
 
@@ -31,7 +32,7 @@ pub use problem::{Problem, Problems};
 pub use section::{Key, Presence, Section};
 pub use value::{
     AuditReads, Authorities, ByteSize, ClientCertificate, Directory, Encryption, InputFile,
-    Setting, Shape,
+    RevocationList, Setting, Shape, WithoutList,
 };
 
 use layer::Layers;

@@ -1,10 +1,9 @@
 //! What the floors below are told: their settings, built from the keys.
 
-use crate::config::ClientCertificate;
-use crate::config::Config;
 #[cfg(feature = "bpe")]
 use crate::config::Encryption;
 use crate::config::keys::{Client, Tls};
+use crate::config::{ClientCertificate, Config, RevocationList, WithoutList};
 use crate::kernel::telemetry;
 use crate::net::pem::KeyFiles;
 use crate::net::{http, tls};
@@ -50,7 +49,7 @@ impl Config {
             base_url: role.base_url.as_str().trim_end_matches('/').to_owned(),
             listen: self.fhir.listen,
             organization: self.organization.identifier.clone(),
-            tls: role.tls.acceptor(),
+            tls: role.tls.acceptor(self.client.as_ref()),
             trusted_proxies: match role.tls.client_certificate {
                 ClientCertificate::Required => Vec::new(),
                 ClientCertificate::Proxy => self.fhir.trusted_proxies.clone(),
@@ -138,8 +137,15 @@ impl crate::config::keys::Mail {
 
 impl Tls {
     #[must_use]
-    pub fn acceptor(&self) -> tls::Settings {
+    pub fn acceptor(&self, client: Option<&Client>) -> tls::Settings {
         tls::Settings {
+            revocation: self.revocation(),
+            // Lists are signed and public: nobody need know who fetches them.
+            fetch: http::Settings {
+                identity: None,
+                server_cas: None,
+                ..client.map(Client::http).unwrap_or_default()
+            },
             server: KeyFiles {
                 certificate: self.certificate.0.clone(),
                 private_key: self.private_key.0.clone(),
@@ -151,6 +157,23 @@ impl Tls {
                 ClientCertificate::Proxy => tls::ClientCertificate::Ignored,
             },
         }
+    }
+}
+
+impl Tls {
+    fn revocation(&self) -> Option<tls::Revocation> {
+        let source = |list: &RevocationList| match list {
+            RevocationList::Path(path) => tls::Source::Path(path.clone()),
+            RevocationList::Url(url) => tls::Source::Url(url.clone()),
+        };
+        (!self.revocation_lists.is_empty()).then(|| tls::Revocation {
+            sources: self.revocation_lists.iter().map(source).collect(),
+            without_list: match self.revocation_without_list {
+                WithoutList::Accept => tls::WithoutList::Accept,
+                WithoutList::Refuse => tls::WithoutList::Refuse,
+            },
+            refresh: self.revocation_refresh,
+        })
     }
 }
 

@@ -256,6 +256,44 @@ impl Setting for ClientCertificate {
     }
 }
 
+/// Where a revocation list is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RevocationList {
+    Path(PathBuf),
+    Url(Url),
+}
+
+impl Setting for RevocationList {
+    const EXPECTED: &'static str = "a readable file or folder, or an http or https address";
+
+    fn parse(text: &str, base: &Path) -> Result<Self, String> {
+        if text.starts_with("http://") || text.starts_with("https://") {
+            let url = Url::parse(text).map_err(|error| format!("is no URL ({error})"));
+            return url.map(Self::Url);
+        }
+        Authorities::parse(text, base).map(|Authorities(path)| Self::Path(path))
+    }
+}
+
+/// What becomes of a certificate without a revocation list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutList {
+    Accept,
+    Refuse,
+}
+
+impl Setting for WithoutList {
+    const EXPECTED: &'static str = "\"accept\" or \"refuse\"";
+
+    fn parse(text: &str, _: &Path) -> Result<Self, String> {
+        match text {
+            "accept" => Ok(Self::Accept),
+            "refuse" => Ok(Self::Refuse),
+            _ => Err(String::new()),
+        }
+    }
+}
+
 /// Whose reads of personal data go into the audit trail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuditReads {

@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 use openssl::nid::Nid;
 use openssl::x509::X509;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SanType, SerialNumber,
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -19,7 +20,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub enum Error {
     #[error("a development certificate cannot be made: {0}")]
     Certificate(#[from] rcgen::Error),
-    #[error("the certificate of the development CA is damaged: {0}")]
+    #[error("a certificate is damaged: {0}")]
     NotACa(#[source] openssl::error::ErrorStack),
     #[error("{}: {source}", path.display())]
     File {
@@ -143,6 +144,40 @@ impl Authority {
     #[must_use]
     pub fn private_key(&self) -> &str {
         &self.key
+    }
+
+    /// A CA below this one.
+    pub fn subordinate(&self, name: &str) -> Result<Self, Error> {
+        let key = KeyPair::generate()?;
+        let mut params = ca_params(name)?;
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(&key, &self.issuer)?.pem();
+        Self::from_pem(certificate, key.serialize_pem())
+    }
+
+    /// The list, as PEM text, of what this CA has taken back; it is current until a time.
+    pub fn revocation_list(&self, revoked: &[&Issued], until: SystemTime) -> Result<String, Error> {
+        let begin = until.min(SystemTime::now()) - DAY;
+        let mut entries = Vec::new();
+        for issued in revoked {
+            let parsed = X509::from_pem(issued.certificate.as_bytes()).map_err(Error::NotACa)?;
+            let serial = parsed.serial_number().to_bn().map_err(Error::NotACa)?;
+            entries.push(RevokedCertParams {
+                serial_number: SerialNumber::from_slice(&serial.to_vec()),
+                revocation_time: begin.into(),
+                reason_code: None,
+                invalidity_date: None,
+            });
+        }
+        let params = CertificateRevocationListParams {
+            this_update: begin.into(),
+            next_update: until.into(),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: entries,
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        Ok(params.signed_by(&self.issuer)?.pem()?)
     }
 
     pub fn issue(&self, profile: &Profile) -> Result<Issued, Error> {

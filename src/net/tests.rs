@@ -45,10 +45,13 @@ impl World {
             server,
             client_cas: Some(folder.join("ca.pem")),
             client_certificate,
+            revocation: None,
+            fetch: http::Settings::default(),
         })
         .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        let remembering = acceptor.clone();
         let server = HttpServer::new(|| {
             App::new()
                 .route("/", web::to(who))
@@ -56,7 +59,7 @@ impl World {
         })
         .workers(1)
         .disable_signals()
-        .on_connect(tls::remember_peer)
+        .on_connect(move |connection, data| remembering.remember_peer(connection, data))
         .tls_handshake_timeout(Duration::from_millis(300))
         .listen_openssl(listener, acceptor.builder().unwrap())
         .unwrap()
@@ -373,7 +376,7 @@ async fn a_certificate_in_a_header_is_checked_like_one_of_a_handshake() {
             .replace(' ', "%20")
             .replace('\n', "%0A");
         assert_eq!(PeerCertificate::from_header(&escaped).unwrap(), apache);
-        trust.verify(&apache).is_ok()
+        trust.verify(&apache, &[]).is_ok()
     };
     assert!(check(vec![Usage::ClientAuth]) && check(vec![Usage::Any]) && check(vec![]));
     assert!(!check(vec![Usage::ServerAuth]));
@@ -384,7 +387,7 @@ async fn a_certificate_in_a_header_is_checked_like_one_of_a_handshake() {
     let foreign = foreign.certificate.trim().replace('\n', " ");
     assert!(
         trust
-            .verify(&PeerCertificate::from_header(&foreign).unwrap())
+            .verify(&PeerCertificate::from_header(&foreign).unwrap(), &[])
             .is_err()
     );
     assert_eq!(PeerCertificate::from_header("nonsense"), None);
@@ -434,6 +437,8 @@ async fn files_that_cannot_be_used_are_named_with_the_reason() {
         server: client,
         client_cas: None,
         client_certificate,
+        revocation: None,
+        fetch: http::Settings::default(),
     };
     let error = Acceptor::new(settings).err().unwrap().to_string();
     assert!(error.contains("serverAuth"), "{error}");

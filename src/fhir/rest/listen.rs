@@ -1,10 +1,18 @@
 //! The listener: TLS, workers, and the order in which they end.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::{App, HttpServer, web};
+use actix_http::{Extensions, HttpService, TlsAcceptorConfig};
+use actix_server::Server;
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
+use actix_tls::accept::openssl::TlsStream;
+use actix_web::dev::AppConfig;
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, web};
+use openssl::ssl::SslAcceptor;
 
 use super::flight::Flight;
 use super::{Sockets, Statements};
@@ -22,6 +30,8 @@ const PATIENCE: u64 = 25;
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long the head of a request may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take to close its side.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Listens until the end begins, and lets accepted requests finish.
 pub fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> Result<(), Error> {
@@ -33,26 +43,18 @@ pub fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> 
         feed: Arc::clone(feed),
         shutdown: shutdown.clone(),
     };
-    let shared = Arc::clone(service);
-    let (proxies, flight) = (acceptor.clone(), Flight::default());
-    let (under_way, statements) = (flight.clone(), Statements::default());
-    let server = HttpServer::new(move || {
-        let (service, sockets) = (Arc::clone(&shared), sockets.clone());
-        let statements = statements.clone();
-        let app = App::new()
-            .app_data(web::Data::new(proxies.clone()))
-            .app_data(web::Data::new(under_way.clone()));
-        app.configure(move |config| super::configure(&service, sockets, statements, config))
-    })
-    .on_connect(super::remember_peer)
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD_TIMEOUT)
-    .tls_handshake_timeout(tls::HANDSHAKE_TIMEOUT)
-    .shutdown_timeout(PATIENCE)
-    .disable_signals()
-    .bind_openssl(address, acceptor.builder()?)
-    .map_err(broken)?
-    .run();
+    let flight = Flight::default();
+    let stage = Stage {
+        service: Arc::clone(service),
+        sockets,
+        statements: Statements::default(),
+        flight: flight.clone(),
+        acceptor: acceptor.clone(),
+        shutdown: shutdown.clone(),
+    };
+    let server = stage
+        .server(address, acceptor.builder()?.build())
+        .map_err(broken)?;
     tracing::info!(%address, base = settings.base_url, "the mailbox listens");
     let (watch, begun, service) = (acceptor.watch(), shutdown.clone(), Arc::clone(service));
     shutdown.spawn(async move {
@@ -61,6 +63,60 @@ pub fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> 
         service.audit().finish();
     });
     Ok(())
+}
+
+/// What every worker serves from.
+#[derive(Clone)]
+struct Stage {
+    service: Arc<Service>,
+    sockets: Sockets,
+    statements: Statements,
+    flight: Flight,
+    acceptor: tls::Acceptor,
+    shutdown: Shutdown,
+}
+
+impl Stage {
+    /// As actix's `HttpServer` would make it, but failed handshakes are told.
+    fn server(self, address: SocketAddr, handshake: SslAcceptor) -> io::Result<Server> {
+        let server = Server::build()
+            .shutdown_timeout(PATIENCE)
+            .disable_signals()
+            .bind("mailbox", address, move || {
+                let stage = self.clone();
+                let app = App::new()
+                    .app_data(web::Data::new(stage.acceptor.clone()))
+                    .app_data(web::Data::new(stage.flight));
+                let (service, sockets, statements) =
+                    (stage.service, stage.sockets, stage.statements);
+                let app = app.configure(move |config| {
+                    super::configure(&service, sockets, statements, config)
+                });
+                let app = app
+                    .into_factory()
+                    .map_err(|error: actix_web::Error| error.error_response());
+                let (shutdown, acceptor) = (stage.shutdown, stage.acceptor);
+                let http = HttpService::build()
+                    .keep_alive(KEEP_ALIVE)
+                    .client_request_timeout(HEAD_TIMEOUT)
+                    .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+                    .local_addr(address)
+                    .graceful_shutdown_signal(move || {
+                        let shutdown = shutdown.clone();
+                        async move { shutdown.begun().await }
+                    })
+                    .on_connect_ext(
+                        move |connection: &TlsStream<TcpStream>, data: &mut Extensions| {
+                            super::remember_peer(&acceptor, connection, data);
+                        },
+                    )
+                    .finish(map_config(app, |()| AppConfig::default()));
+                let settings =
+                    TlsAcceptorConfig::default().handshake_timeout(tls::HANDSHAKE_TIMEOUT);
+                tls::logged(http.openssl_with_config(handshake.clone(), settings))
+            })?;
+        Ok(server.run())
+    }
 }
 
 /// Serves until the end begins and nothing is under way any more.

@@ -31,7 +31,7 @@ use self::flight::Flight;
 use crate::auth::Certificate;
 use crate::fhir::fault::Fault;
 use crate::fhir::service::{Peer, Service};
-use crate::net::tls::{self, Acceptor, PeerCertificate};
+use crate::net::tls::{self, Acceptor, PeerCertificate, Warrant};
 
 /// The longest path with its query, in bytes.
 const LONGEST_URI: usize = 16 * 1024;
@@ -121,9 +121,9 @@ fn told(
 
 /// For `HttpServer::on_connect`: leaves the certificate of a connection with it, so that it is read
 /// once and not for every request.
-pub fn remember_peer(connection: &dyn Any, data: &mut Extensions) {
+fn remember_peer(acceptor: &Acceptor, connection: &dyn Any, data: &mut Extensions) {
     tls::end_when_stalled(connection);
-    tls::remember_peer(connection, data);
+    acceptor.remember_peer(connection, data);
     if let Some(Ok(certificate)) = data.get::<PeerCertificate>().map(read) {
         data.insert(certificate);
     }
@@ -132,6 +132,7 @@ pub fn remember_peer(connection: &dyn Any, data: &mut Extensions) {
 /// Who sent this: the certificate of the connection, or the one a trusted proxy passes on, which
 /// must be one that the handshake would have taken (auth-config §1.2).
 fn peer(request: &HttpRequest, service: &Service) -> Result<Peer, Fault> {
+    still_trusted(request)?;
     if let Some(certificate) = request.conn_data::<Arc<Certificate>>() {
         return Ok(Peer::Certificate(Arc::clone(certificate)));
     }
@@ -146,7 +147,7 @@ fn peer(request: &HttpRequest, service: &Service) -> Result<Peer, Fault> {
             return None;
         };
         let handshake = request.app_data::<web::Data<Acceptor>>()?;
-        match handshake.verify(&certificate) {
+        match handshake.verify(&certificate, &[]) {
             Ok(()) => Some(certificate),
             Err(reason) => {
                 let subject = certificate.subject();
@@ -162,6 +163,34 @@ fn peer(request: &HttpRequest, service: &Service) -> Result<Peer, Fault> {
     };
     let certificate = certificate.ok_or_else(|| Fault::unauthenticated("no-certificate"))?;
     Ok(Peer::Certificate(read(&certificate)?))
+}
+
+/// What is trusted may have changed since the handshake.
+fn still_trusted(request: &HttpRequest) -> Result<(), Fault> {
+    let Some((acceptor, warrant)) = warrant(request) else {
+        return Ok(());
+    };
+    acceptor.upholds(warrant).map_err(|reason| {
+        let address = request.peer_addr().map(tracing::field::display);
+        tracing::info!(address, %reason, "a connection has lost its trust");
+        Fault::unauthenticated("certificate-no-longer-trusted")
+    })
+}
+
+fn warrant(request: &HttpRequest) -> Option<(&Acceptor, &Arc<Warrant>)> {
+    let acceptor = request.app_data::<web::Data<Acceptor>>()?;
+    Some((acceptor, request.conn_data::<Arc<Warrant>>()?))
+}
+
+/// The same question for as long as a socket is open.
+fn trusted(request: &HttpRequest) -> Arc<dyn Fn() -> bool + Send + Sync> {
+    match warrant(request) {
+        Some((acceptor, warrant)) => {
+            let (acceptor, warrant) = (acceptor.clone(), Arc::clone(warrant));
+            Arc::new(move || acceptor.upholds(&warrant).is_ok())
+        }
+        None => Arc::new(|| true),
+    }
 }
 
 fn read(certificate: &PeerCertificate) -> Result<Arc<Certificate>, Fault> {

@@ -31,6 +31,7 @@ impl Call<'_> {
         let client = socket::Client {
             peer: self.peer.clone(),
             identity,
+            is_trusted: super::trusted(self.request),
         };
         let Sockets { feed, shutdown } = sockets.as_ref().clone();
         socket::open(self.request, payload, client, feed, shutdown)

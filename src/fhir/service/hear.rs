@@ -9,7 +9,7 @@ use crate::fhir::audit::Act;
 use crate::fhir::authorize::{Operation, Request};
 use crate::fhir::fault::Fault;
 use crate::fhir::reference;
-use crate::fhir::subscribe::{Mailbox, Payload};
+use crate::fhir::subscribe::{Mailbox, Payload, socket};
 use crate::r4::{Resource, json, xml};
 
 #[async_trait]
@@ -43,6 +43,14 @@ impl Mailbox for Service {
             // Nobody any more: the certificate was taken from the allow list.
             Err(fault) if fault.status() < 500 => Ok(false),
             other => other,
+        }
+    }
+
+    async fn may_listen(&self, peer: &Peer) -> Result<bool, Fault> {
+        match self.identity(peer).await {
+            Ok(identity) => Ok(socket::may_listen(&identity)),
+            Err(fault) if fault.is_denial() => Ok(false),
+            Err(fault) => Err(fault),
         }
     }
 

@@ -81,7 +81,7 @@ pub struct Service {
     generations: Generations,
     settings: Settings,
     clock: Clock,
-    roles: Roles,
+    roles: ArcSwap<Roles>,
     remote: Client,
     audit: Journal,
     directory: ArcSwap<Directory>,
@@ -118,7 +118,7 @@ impl Service {
             store,
             settings,
             clock,
-            roles,
+            roles: ArcSwap::from_pointee(roles),
             remote,
             directory: ArcSwap::from_pointee(directory),
             totals: Totals::default(),
@@ -183,7 +183,12 @@ impl Service {
         directory: &Directory,
     ) -> Result<Identity, Refusal> {
         let allowed = directory.allowed(&certificate.thumbprint, &self.settings.organization);
-        auth::identify(certificate, &allowed, &self.roles, self.now())
+        auth::identify(certificate, &allowed, &self.roles.load(), self.now())
+    }
+
+    /// Puts other role rules in force, from the next request on.
+    pub fn set_roles(&self, roles: Roles) {
+        self.roles.store(Arc::new(roles));
     }
 
     /// Puts a refusal into the audit trail; `asked` says of what. Other faults are none.

@@ -46,6 +46,9 @@ pub trait Mailbox: Send + Sync + 'static {
     /// and the WEBSOCKET right of its type (`spec/bpe.md` §1.5 c).
     async fn may_receive(&self, peer: &Peer, resource: &Resource) -> Result<bool, Fault>;
 
+    /// Whether the client may still have a socket at all, as of now.
+    async fn may_listen(&self, peer: &Peer) -> Result<bool, Fault>;
+
     /// The resource as a client sees it, in the format of the payload.
     fn present(&self, resource: &Resource, payload: Payload) -> String;
 }
@@ -231,6 +234,18 @@ impl Feed {
             );
         }
         Ok(admitted)
+    }
+
+    /// Whether a session keeps its right to a socket. If that cannot be found out, it does for now:
+    /// without the database it hears nothing either.
+    pub async fn upholds(&self, session: &Session) -> bool {
+        match self.mailbox.may_listen(session.peer()).await {
+            Ok(may_listen) => may_listen,
+            Err(error) => {
+                tracing::warn!(%error, "the right to a socket is looked at later");
+                true
+            }
+        }
     }
 
     /// Takes a session in; it leaves by being dropped.

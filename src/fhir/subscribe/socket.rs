@@ -24,14 +24,18 @@ const LONGEST: usize = 4096;
 /// between us and the client holds any number of bytes, and must not hold what belongs in the
 /// queue of the session, where it is counted.
 const WINDOW: usize = 1 << 20;
+/// How often it is asked whether the client may still listen.
+const LOOK: Duration = Duration::from_secs(5);
 /// How long a client may take to accept a close frame.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Who asks for a socket.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
     pub peer: Peer,
     pub identity: Identity,
+    /// Whether the connection would still be let in.
+    pub is_trusted: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// Answers the upgrade request of an identified client and serves its socket until it ends.
@@ -63,6 +67,7 @@ pub fn open(
             wire,
             messages,
             outlet,
+            is_trusted: client.is_trusted,
             under_way: 0,
             probe: None,
         };
@@ -76,7 +81,8 @@ pub fn open(
 }
 
 /// The right counts whatever its type; that of the type is looked at with each event.
-fn may_listen(identity: &Identity) -> bool {
+#[must_use]
+pub fn may_listen(identity: &Identity) -> bool {
     let allows = |kind: &ResourceType| identity.rights.allow(Operation::Websocket, *kind);
     identity.is_local() && ResourceType::ALL.iter().any(allows)
 }
@@ -96,6 +102,7 @@ struct Link {
     wire: actix_ws::Session,
     messages: AggregatedMessageStream,
     outlet: Outlet,
+    is_trusted: Arc<dyn Fn() -> bool + Send + Sync>,
     /// Bytes of frames since the last sign that the client reads.
     under_way: usize,
     /// The ping whose pong is that sign.
@@ -139,6 +146,8 @@ impl Link {
     async fn exchange(&mut self) -> End {
         let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = interval_at(Instant::now() + LOOK, LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let going_on = tokio::select! {
                 message = self.messages.recv() => match message {
@@ -150,6 +159,7 @@ impl Link {
                     Some(frame) => self.tell(frame).await,
                     None => Err(End::Gone),
                 },
+                _ = look.tick() => self.keeps_its_right().await,
                 _ = heartbeat.tick() => {
                     let mut bytes = [0_u8; 32];
                     rand::rng().fill(&mut bytes);
@@ -160,6 +170,17 @@ impl Link {
                 return end;
             }
         }
+    }
+
+    /// Certificate, allow list, role rules and CAs may have changed since the socket was opened.
+    async fn keeps_its_right(&self) -> Result<(), End> {
+        if self.session.identity().is_expired(self.feed.clock().now()) {
+            return Err(End::Closing(Closing::CredentialsExpired));
+        }
+        if (self.is_trusted)() && self.feed.upholds(&self.session).await {
+            return Ok(());
+        }
+        Err(End::Closing(Closing::Forbidden))
     }
 
     async fn hear(&mut self, message: AggregatedMessage) -> Result<(), End> {

@@ -4,7 +4,6 @@ use openssl::ssl::{
     AlpnError, SslContext, SslContextBuilder, SslMethod, SslOptions, SslVerifyMode, SslVersion,
 };
 use openssl::x509::X509Ref;
-use sha2::{Digest, Sha256};
 
 use super::trust::{self, Trust};
 use super::{ClientCertificate, Error, Settings};
@@ -19,14 +18,19 @@ const GROUPS: &str = "X25519:P-256:P-384";
 /// Longest chain below a trusted certificate.
 const DEPTH: u32 = 5;
 
-pub(super) fn build(settings: &Settings) -> Result<SslContext, Error> {
+/// Reads own certificate and key; clients must satisfy `trust`.
+pub(super) fn build(settings: &Settings, trust: Option<&Trust>) -> Result<SslContext, Error> {
     let mut context = SslContext::builder(SslMethod::tls_server())?;
-    fill(&mut context, settings)?;
+    fill(&mut context, settings, trust)?;
     Ok(context.build())
 }
 
-/// Reads the files into a context.
-pub(super) fn fill(context: &mut SslContextBuilder, settings: &Settings) -> Result<(), Error> {
+/// See [`build`].
+pub(super) fn fill(
+    context: &mut SslContextBuilder,
+    settings: &Settings,
+    trust: Option<&Trust>,
+) -> Result<(), Error> {
     context.set_min_proto_version(Some(SslVersion::TLS1_2))?;
     context.set_options(
         SslOptions::NO_COMPRESSION
@@ -36,21 +40,20 @@ pub(super) fn fill(context: &mut SslContextBuilder, settings: &Settings) -> Resu
     context.set_cipher_list(CIPHERS_1_2)?;
     context.set_ciphersuites(CIPHERS_1_3)?;
     context.set_groups_list(GROUPS)?;
+    context.set_security_level(trust::SECURITY_LEVEL);
     context.set_alpn_select_callback(|_, offered| select_protocol(offered).ok_or(AlpnError::NOACK));
     let own = settings.server.load()?;
     check_usage(&own.chain[0], settings)?;
     present(context, &own)?;
-    let trust = match (settings.client_certificate, &settings.client_cas) {
-        (ClientCertificate::Ignored, _) => None,
-        (_, Some(path)) => Some(Trust::load(path)?),
+    match (settings.client_certificate, trust) {
+        (ClientCertificate::Ignored, _) => {}
+        (wanted, Some(trust)) => demand(context, trust, wanted)?,
         (_, None) => return Err(Error::NoClientCas),
-    };
-    if let Some(trust) = &trust {
-        demand(context, trust, settings.client_certificate)?;
     }
-    // Without one OpenSSL fails the resumption of sessions with client certificates. With the
-    // trusted certificates in it, a session does not outlive the trust it was made under.
-    context.set_session_id_context(&session_context(trust.as_ref()))?;
+    // Without one OpenSSL fails the resumption of sessions with client certificates. With what is
+    // trusted in it, a session does not outlive the trust it was made under.
+    let session_context = trust.map_or([0; 32], Trust::digest);
+    context.set_session_id_context(&session_context)?;
     Ok(())
 }
 
@@ -63,16 +66,21 @@ fn present(context: &mut SslContextBuilder, own: &KeyPair) -> Result<(), Error> 
     Ok(context.check_private_key()?)
 }
 
+/// Whether a certificate is asked for, and must come.
+pub(super) fn mode(wanted: ClientCertificate) -> SslVerifyMode {
+    match wanted {
+        ClientCertificate::Required => SslVerifyMode::PEER | SslVerifyMode::FAIL_IF_NO_PEER_CERT,
+        ClientCertificate::Optional => SslVerifyMode::PEER,
+        ClientCertificate::Ignored => SslVerifyMode::NONE,
+    }
+}
+
 fn demand(
     context: &mut SslContextBuilder,
     trust: &Trust,
     wanted: ClientCertificate,
 ) -> Result<(), Error> {
-    let mut mode = SslVerifyMode::PEER;
-    if wanted == ClientCertificate::Required {
-        mode |= SslVerifyMode::FAIL_IF_NO_PEER_CERT;
-    }
-    context.set_verify_callback(mode, trust::tolerate_any_usage);
+    context.set_verify(mode(wanted));
     context.set_verify_depth(DEPTH);
     for certificate in trust.anchors() {
         // The names help clients with several certificates to choose.
@@ -80,14 +88,6 @@ fn demand(
     }
     context.set_cert_store(trust.store()?);
     Ok(())
-}
-
-fn session_context(trust: Option<&Trust>) -> [u8; 32] {
-    let mut digest = Sha256::new_with_prefix("dsf");
-    for certificate in trust.into_iter().flat_map(Trust::anchors) {
-        digest.update(certificate.to_der().unwrap_or_default());
-    }
-    digest.finalize().into()
 }
 
 /// HTTP/2 where it is offered, else HTTP/1.1.

@@ -4,7 +4,7 @@
 //! let acceptor = tls::Acceptor::new(settings)?;
 //! acceptor.watch();
 //! HttpServer::new(app)
-//!     .on_connect(tls::remember_peer)
+//!     .on_connect(move |connection, data| acceptor.remember_peer(connection, data))
 //!     .tls_handshake_timeout(tls::HANDSHAKE_TIMEOUT)
 //!     .listen_openssl(listener, acceptor.builder()?)?
 //! // in a handler: request.conn_data::<tls::PeerCertificate>()
@@ -14,16 +14,21 @@
 
 mod acceptor;
 mod context;
+mod handshake;
 mod peer;
+mod revocation;
 mod trust;
 
-pub use acceptor::{Acceptor, end_when_stalled, remember_peer};
+pub use acceptor::{Acceptor, Warrant, end_when_stalled};
+pub use handshake::logged;
 pub use peer::{PeerCertificate, Thumbprint};
+pub use revocation::{Revocation, Source, WithoutList};
 pub use trust::{Refusal, Trust};
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::http;
 use super::pem::{self, KeyFiles};
 
 /// How long a handshake may take before the socket is closed.
@@ -38,6 +43,10 @@ pub struct Settings {
     /// File or folder of certificates that clients' certificates must lead to.
     pub client_cas: Option<PathBuf>,
     pub client_certificate: ClientCertificate,
+    /// Lists of certificates that their CAs have taken back; none are looked at without.
+    pub revocation: Option<Revocation>,
+    /// How lists are fetched.
+    pub fetch: http::Settings,
 }
 
 /// Whether clients must show a certificate.
@@ -66,6 +75,13 @@ pub enum Error {
         path: PathBuf,
         problem: &'static str,
     },
+    #[error(
+        "the revocation list {name} {problem}; name lists in PEM or DER form in \
+         tls.revocation-lists"
+    )]
+    RevocationList { name: String, problem: String },
+    #[error("revocation lists cannot be fetched: {0}")]
+    Fetch(#[from] http::Error),
     #[error("TLS cannot be set up: {0}")]
     Library(#[from] openssl::error::ErrorStack),
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use openssl::asn1::Asn1Time;
 use openssl::nid::Nid;
@@ -57,7 +59,7 @@ impl PeerCertificate {
         Self::try_from(&*X509::from_der(der)?)
     }
 
-    /// The value of an `X-ClientCert` header as Apache (blanks for line breaks) or nginx
+    /// The value of an `X-ClientCert` header as Apache and haproxy (blanks for line breaks) or nginx
     /// (percent-encoded) send it, §1.1. `None` for anything else.
     #[must_use]
     pub fn from_header(value: &str) -> Option<Self> {
@@ -70,7 +72,10 @@ impl PeerCertificate {
             decoded.trim().to_owned()
         } else {
             let body = value.strip_prefix(BEGIN)?.strip_suffix(END)?;
-            format!("{BEGIN}{}{END}\n", body.replace(' ', "\n"))
+            // Apache makes blanks of the ends of lines, haproxy may make one line of all.
+            let body: String = body.split_whitespace().collect();
+            let der = STANDARD.decode(body).ok()?;
+            return Self::from_der(&der).ok();
         };
         Self::try_from(&*X509::from_pem(pem.as_bytes()).ok()?).ok()
     }
@@ -180,7 +185,7 @@ fn values(name: &X509NameRef, attribute: Nid) -> Vec<String> {
 }
 
 /// Most significant part last, as people read it: `CN=ping, O=Hospital, C=DE`.
-fn one_line(name: &X509NameRef) -> String {
+pub(super) fn one_line(name: &X509NameRef) -> String {
     let part = |entry: &openssl::x509::X509NameEntryRef| {
         let attribute = entry.object().nid().short_name().unwrap_or("?").to_owned();
         let value = entry.data().to_string().unwrap_or_default();

@@ -131,13 +131,20 @@ impl World {
         self.keep(name, &issued)
     }
 
-    fn keep(&self, name: &str, issued: &Issued) -> String {
+    /// The CA that nodes trust.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Keeps a certificate with its key; its thumbprint.
+    pub fn keep(&self, name: &str, issued: &Issued) -> String {
         issued.write(&self.folder, name).unwrap();
         let certificate = X509::from_pem(issued.certificate.as_bytes()).unwrap();
         Thumbprint::of(&certificate.to_der().unwrap()).to_string()
     }
 
-    fn employ(&mut self, name: &'static str, rights: &'static str, role: &'static str) {
+    /// Somebody with rights, as a list of operations, and a practitioner role.
+    pub fn employ(&mut self, name: &'static str, rights: &'static str, role: &'static str) {
         let mut profile = Profile::client(name);
         if name.ends_with("-user") {
             profile.names = vec![format!("{name}@test.org")];
