@@ -56,6 +56,14 @@ section! {
         page_count "page-count": default u32 = "20",
         /// Largest request body; Binary content is streamed and not bound by it.
         max_body_size "max-body-size": default ByteSize = "8 MiB",
+        /// Requests a second that one client certificate may send for long; for a moment it may be
+        /// more. Beyond that it is told 429. The own organisation's certificate is not limited.
+        max_request_rate "max-request-rate": default u32 = "500",
+        /// Requests of one client certificate that are worked on at the same time; further ones wait
+        /// for these.
+        max_parallel_requests "max-parallel-requests": default u32 = "16",
+        /// Connections of one client certificate; requests on further ones are told 429.
+        max_connections "max-connections": default u32 = "256",
         /// Addresses of the reverse proxies whose X-ClientCert header counts; used with
         /// `tls.client-certificate = "proxy"` only.
         trusted_proxies "trusted-proxies": default Vec<IpAddr> = "",

@@ -59,6 +59,11 @@ impl Config {
             page_count: usize::try_from(self.fhir.page_count).unwrap_or(20),
             max_body_size: self.fhir.max_body_size.0,
             audit: self.audit_trail(),
+            limits: crate::fhir::Limits {
+                rate: self.fhir.max_request_rate,
+                connections: self.fhir.max_connections,
+                parallel: self.fhir.max_parallel_requests,
+            },
         })
     }
 }

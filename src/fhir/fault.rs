@@ -276,6 +276,15 @@ impl Fault {
         }
     }
 
+    /// One client takes too much; nothing is said to it but when to come again.
+    #[must_use]
+    pub fn too_many_requests() -> Self {
+        Self {
+            headers: vec![("Retry-After", "1".to_owned())],
+            ..Self::empty(429)
+        }
+    }
+
     #[must_use]
     pub fn internal(detail: impl Into<String>) -> Self {
         Self {

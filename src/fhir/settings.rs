@@ -27,4 +27,15 @@ pub struct Settings {
     /// Largest request body that is taken as a resource; raw Binary content has no limit.
     pub max_body_size: usize,
     pub audit: audit::Settings,
+    pub limits: Limits,
+}
+
+/// What one client certificate may take; see `rest::limit`.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Requests a second.
+    pub rate: u32,
+    pub connections: u32,
+    /// Requests at work at the same time.
+    pub parallel: u32,
 }

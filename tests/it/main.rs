@@ -17,6 +17,7 @@ mod database;
 mod effect;
 mod event;
 mod format;
+mod greedy;
 mod handshake;
 mod harness;
 mod identity;

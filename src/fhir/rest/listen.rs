@@ -15,6 +15,7 @@ use actix_web::{App, web};
 use openssl::ssl::SslAcceptor;
 
 use super::flight::Flight;
+use super::limit::Limits;
 use super::{Sockets, Statements};
 use crate::fhir::service::Service;
 use crate::fhir::start::Error;
@@ -49,6 +50,7 @@ pub fn listen(service: &Arc<Service>, feed: &Arc<Feed>, shutdown: &Shutdown) -> 
         sockets,
         statements: Statements::default(),
         flight: flight.clone(),
+        limits: web::Data::new(Limits::new(settings.limits)),
         acceptor: acceptor.clone(),
         shutdown: shutdown.clone(),
     };
@@ -72,30 +74,33 @@ struct Stage {
     sockets: Sockets,
     statements: Statements,
     flight: Flight,
+    limits: web::Data<Limits>,
     acceptor: tls::Acceptor,
     shutdown: Shutdown,
 }
 
 impl Stage {
+    fn configure(&self, config: &mut web::ServiceConfig) {
+        config
+            .app_data(web::Data::new(self.acceptor.clone()))
+            .app_data(web::Data::new(self.flight.clone()))
+            .app_data(self.limits.clone());
+        let (sockets, statements) = (self.sockets.clone(), self.statements.clone());
+        super::configure(&self.service, sockets, statements, config);
+    }
+
     /// As actix's `HttpServer` would make it, but failed handshakes are told.
     fn server(self, address: SocketAddr, handshake: SslAcceptor) -> io::Result<Server> {
         let server = Server::build()
             .shutdown_timeout(PATIENCE)
             .disable_signals()
             .bind("mailbox", address, move || {
-                let stage = self.clone();
-                let app = App::new()
-                    .app_data(web::Data::new(stage.acceptor.clone()))
-                    .app_data(web::Data::new(stage.flight));
-                let (service, sockets, statements) =
-                    (stage.service, stage.sockets, stage.statements);
-                let app = app.configure(move |config| {
-                    super::configure(&service, sockets, statements, config)
-                });
+                let (stage, placing) = (self.clone(), self.clone());
+                let app = App::new().configure(move |config| placing.configure(config));
                 let app = app
                     .into_factory()
                     .map_err(|error: actix_web::Error| error.error_response());
-                let (shutdown, acceptor) = (stage.shutdown, stage.acceptor);
+                let (shutdown, acceptor, limits) = (stage.shutdown, stage.acceptor, stage.limits);
                 let http = HttpService::build()
                     .keep_alive(KEEP_ALIVE)
                     .client_request_timeout(HEAD_TIMEOUT)
@@ -107,7 +112,7 @@ impl Stage {
                     })
                     .on_connect_ext(
                         move |connection: &TlsStream<TcpStream>, data: &mut Extensions| {
-                            super::remember_peer(&acceptor, connection, data);
+                            super::remember_peer(&acceptor, &limits, connection, data);
                         },
                     )
                     .finish(map_config(app, |()| AppConfig::default()));

@@ -7,6 +7,7 @@ mod binary;
 mod body;
 mod compress;
 mod flight;
+mod limit;
 mod listen;
 mod media;
 mod page;
@@ -28,6 +29,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use self::body::Body;
 use self::flight::Flight;
+use self::limit::{Limits, Seat};
 use crate::auth::Certificate;
 use crate::fhir::fault::Fault;
 use crate::fhir::service::{Peer, Service};
@@ -86,7 +88,7 @@ async fn dispatch(
     let peer = peer(&request, &service);
     let answer = async {
         let outcome = match &peer {
-            Ok(peer) => route(&request, &mut body, &service, peer.clone())
+            Ok(peer) => served(&request, &mut body, &service, peer)
                 .await
                 .map_err(|fault| service.told_to(peer, fault)),
             Err(fault) => Err(fault.clone()),
@@ -100,6 +102,31 @@ async fn dispatch(
     };
     let answer = visit::logged(&request, peer.as_ref().ok(), answer).await;
     flight::until_fetched(answer, token)
+}
+
+/// The answer, when it is this client's turn.
+async fn served(
+    request: &HttpRequest,
+    body: &mut Body,
+    service: &Arc<Service>,
+    peer: &Peer,
+) -> Result<HttpResponse, Fault> {
+    let limits = request.app_data::<web::Data<Limits>>();
+    let (Some(limits), Peer::Certificate(certificate)) = (limits, peer) else {
+        return route(request, body, service, peer.clone()).await;
+    };
+    // Behind a proxy a connection has many clients.
+    let seat = request.conn_data::<Seat>();
+    let client = seat.map_or_else(
+        || limits.client(&certificate.thumbprint),
+        |seat| Arc::clone(seat.client()),
+    );
+    let _turn = match limits.enter(&client, seat.is_some_and(Seat::is_excess)) {
+        Ok(turn) => Some(turn),
+        Err(_) if service.is_own_organization(certificate) => None,
+        Err(what) => Some(limits.wait(&client, what).await?),
+    };
+    route(request, body, service, peer.clone()).await
 }
 
 /// Logs a fault and answers it.
@@ -121,10 +148,16 @@ fn told(
 
 /// For `HttpServer::on_connect`: leaves the certificate of a connection with it, so that it is read
 /// once and not for every request.
-fn remember_peer(acceptor: &Acceptor, connection: &dyn Any, data: &mut Extensions) {
+fn remember_peer(
+    acceptor: &Acceptor,
+    limits: &Limits,
+    connection: &dyn Any,
+    data: &mut Extensions,
+) {
     tls::end_when_stalled(connection);
     acceptor.remember_peer(connection, data);
     if let Some(Ok(certificate)) = data.get::<PeerCertificate>().map(read) {
+        data.insert(limits.seat(&certificate.thumbprint));
         data.insert(certificate);
     }
 }

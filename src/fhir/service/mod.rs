@@ -186,6 +186,12 @@ impl Service {
         auth::identify(certificate, &allowed, &self.roles.load(), self.now())
     }
 
+    /// Whether this is the certificate of the own organisation.
+    pub(crate) fn is_own_organization(&self, certificate: &auth::Certificate) -> bool {
+        let known = self.known(certificate, &self.directory.load());
+        known.is_ok_and(|identity| identity.subject == auth::Subject::LocalOrganization)
+    }
+
     /// Puts other role rules in force, from the next request on.
     pub fn set_roles(&self, roles: Roles) {
         self.roles.store(Arc::new(roles));
