@@ -56,6 +56,9 @@ Examples:
     /// Look after the database.
     #[command(subcommand)]
     Db(command::db::Db),
+    /// Tell who a certificate is, and who may what.
+    #[command(subcommand)]
+    Auth(command::auth::Auth),
     /// Look into the audit trail, and check that it is whole.
     #[command(subcommand)]
     Audit(command::audit::Audit),
@@ -150,6 +153,7 @@ pub fn main() -> ExitCode {
         Command::Config(config) => command::config::run(&config),
         Command::Cert(cert) => command::cert::run(&cert),
         Command::Db(db) => command::db::run(&db),
+        Command::Auth(auth) => command::auth::run(&auth),
         Command::Audit(audit) => command::audit::run(&audit),
         Command::Process(process) => command::process::run(&process),
         Command::Plugin(plugin) => command::plugin::run(&plugin),

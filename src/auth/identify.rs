@@ -117,16 +117,22 @@ fn credential(certificate: &Certificate) -> Credential {
     }
 }
 
-/// The person that a role rule names by thumbprint or, mended, by e-mail address (§2.3).
-fn person(certificate: &Certificate, roles: &Roles) -> Option<(Person, Rights)> {
+/// What a certificate proves of a person.
+#[must_use]
+pub fn claims(certificate: &Certificate) -> Claims<'_> {
     let email = certificate.emails.iter().find(|email| !email.is_empty());
-    let claims = Claims {
+    Claims {
         thumbprint: Some(&certificate.thumbprint),
         email: email.map(String::as_str),
         ..Claims::default()
-    };
+    }
+}
+
+/// The person that a role rule names by thumbprint or, mended, by e-mail address (§2.3).
+fn person(certificate: &Certificate, roles: &Roles) -> Option<(Person, Rights)> {
+    let claims = claims(certificate);
     let granted = roles.granted(&claims)?;
-    let identifier = match email {
+    let identifier = match claims.email {
         Some(email) => escaped(email),
         None => format!("{}@certificate.invalid", certificate.thumbprint),
     };

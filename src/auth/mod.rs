@@ -13,7 +13,7 @@ pub mod roles;
 mod tests;
 
 pub use certificate::Certificate;
-pub use identify::{Allowed, Refusal, identify};
+pub use identify::{Allowed, Refusal, claims, identify};
 pub use identity::{Coding, Credential, HumanName, Identity, Member, Person, Subject};
 pub use right::{Operation, Rights, Scope};
 pub use roles::{Claims, Granted, Roles};

@@ -6,6 +6,11 @@ pub mod audit;
 #[cfg(not(feature = "fhir"))]
 #[path = "audit_absent.rs"]
 pub mod audit;
+#[cfg(feature = "fhir")]
+pub mod auth;
+#[cfg(not(feature = "fhir"))]
+#[path = "auth_absent.rs"]
+pub mod auth;
 pub mod cert;
 pub mod config;
 pub mod db;

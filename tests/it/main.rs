@@ -16,6 +16,7 @@ mod condition;
 mod database;
 mod effect;
 mod event;
+mod explain;
 mod format;
 mod greedy;
 mod handshake;

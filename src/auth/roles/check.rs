@@ -14,6 +14,7 @@ pub(super) fn rule(text: &RuleText, warnings: &mut Vec<String>) -> Rule {
         warnings,
     };
     Rule {
+        name: text.name.clone(),
         thumbprints: words.keep(&text.thumbprints, is_thumbprint, "no SHA-512 thumbprint"),
         emails: words.keep(&text.emails, is_email, "no e-mail address"),
         token_roles: not_blank(&text.token_roles),

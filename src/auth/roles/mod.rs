@@ -38,6 +38,7 @@ pub struct GrantText {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Rule {
+    name: String,
     thumbprints: HashSet<String>,
     emails: HashSet<String>,
     token_roles: HashSet<String>,
@@ -109,6 +110,24 @@ impl Roles {
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// The rules with what each grants by itself.
+    pub fn rules(&self) -> impl Iterator<Item = (&str, Granted)> {
+        self.rules.iter().map(|rule| {
+            let granted = Granted {
+                rights: rule.rights.clone(),
+                practitioner_roles: rule.practitioner_roles.clone(),
+            };
+            (rule.name.as_str(), granted)
+        })
+    }
+
+    /// The names of the rules that list a person.
+    #[must_use]
+    pub fn matching(&self, claims: &Claims<'_>) -> Vec<&str> {
+        let matching = self.rules.iter().filter(|rule| rule.lists(claims));
+        matching.map(|rule| rule.name.as_str()).collect()
     }
 
     /// What a person may do, if any rule lists it; possibly nothing.

@@ -100,7 +100,7 @@ fn inspect(files: &[PathBuf], json: bool) -> anyhow::Result<ExitCode> {
 }
 
 /// The DER forms of the certificates in a file; at least one.
-fn certificates(file: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
+pub(super) fn certificates(file: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
     let name = file.display();
     let bytes = std::fs::read(file).with_context(|| format!("{name}: cannot be read"))?;
     if !bytes.starts_with(b"\x30") {

@@ -12,6 +12,7 @@ mod decide;
 mod decision;
 mod fact;
 mod json;
+mod outline;
 mod process;
 mod questionnaire_response;
 mod read_tag;
@@ -26,6 +27,7 @@ pub use access::{AccessFilter, access_filter, access_keys};
 pub use decide::decide;
 pub use decision::{Decision, Reason};
 pub use fact::{Answer, Facts, Lookup, Membership, Target};
+pub use outline::{Outline, outline};
 pub use request::{Request, admit};
 pub use unique::unique_keys;
 
