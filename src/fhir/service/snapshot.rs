@@ -59,10 +59,38 @@ impl Service {
 }
 
 impl Ground<'_> {
+    /// A snapshot shows what its bases say, so who asks must be able to read them; else a profile
+    /// of one's own would show what is hidden (auth-config §4.10).
+    async fn require_readable_bases(&mut self, profile: &Resource) -> Result<(), Stop> {
+        let mut next = profile.str("baseDefinition").map(str::to_owned);
+        for _ in 0..MOST_ROUNDS {
+            let Some(canonical) = next else { return Ok(()) };
+            // What is not stored belongs to FHIR itself.
+            let Some(id) = self
+                .directory
+                .library()
+                .ids(KIND, &canonical)
+                .first()
+                .copied()
+            else {
+                return Ok(());
+            };
+            let base = match self.read(KIND, id, None).await {
+                Err(Stop::Fault(fault)) if fault.status() < 500 => {
+                    return Err(broken(format!("its base {canonical} is not known")));
+                }
+                read => read?,
+            };
+            next = base.resource.str("baseDefinition").map(str::to_owned);
+        }
+        Ok(())
+    }
+
     async fn with_snapshot(&mut self, profile: Resource) -> Result<Resource, Stop> {
         if profile.get("snapshot").is_some() {
             return Ok(profile);
         }
+        self.require_readable_bases(&profile).await?;
         let definition = Definition::read(&profile).map_err(broken)?;
         let library = Arc::clone(self.directory.library());
         for _ in 0..MOST_ROUNDS {
