@@ -13,6 +13,7 @@ mod binary;
 mod bundle;
 mod certificate;
 mod condition;
+mod coverage;
 mod database;
 mod effect;
 mod event;
@@ -23,6 +24,7 @@ mod handshake;
 mod harness;
 mod identity;
 mod load;
+mod membership;
 #[cfg(feature = "bpe")]
 mod network;
 mod node;

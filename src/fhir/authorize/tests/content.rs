@@ -31,7 +31,7 @@ fn identifiers(system: &str, values: &[&str]) -> Value {
 const ENDPOINT: &str = "http://dsf.dev/sid/endpoint-identifier";
 
 /// A good resource of a type.
-fn good(kind: &str) -> Value {
+pub(super) fn good(kind: &str) -> Value {
     let canonical = json!({"url": "http://example.org/it", "version": "1.0", "status": "active"});
     let reference = |to: &str| json!({"reference": to});
     let more = match kind {

@@ -2,6 +2,7 @@
 
 mod access;
 mod content;
+mod matrix;
 mod process;
 mod questionnaire_response;
 mod read_tag;

@@ -10,13 +10,13 @@ fn item(link_id: &str, answer: &str) -> Value {
     json!({"linkId": link_id, "answer": [{"valueString": answer}]})
 }
 
-fn response() -> Value {
+pub(super) fn response() -> Value {
     json!({"resourceType": "QuestionnaireResponse", "id": "it", "status": "in-progress", "questionnaire": "http://q|1.0",
         "meta": {"versionId": "1", "lastUpdated": "2026-01-01T00:00:00.000Z", "profile": ["p"]},
         "item": [item("user-task-id", "u"), item("business-key", "k")]})
 }
 
-fn authorization(persons: &[&str], roles: &[&str]) -> Value {
+pub(super) fn authorization(persons: &[&str], roles: &[&str]) -> Value {
     let role_system = format!("{DSF}/CodeSystem/practitioner-role");
     let persons = persons.iter().map(|p| json!({"url": "practitioner", "valueIdentifier": {"system": PRACTITIONER, "value": format!("{p}@example.org")}}));
     let roles = roles.iter().map(
@@ -26,7 +26,7 @@ fn authorization(persons: &[&str], roles: &[&str]) -> Value {
             "extension": persons.chain(roles).collect::<Vec<_>>()}])
 }
 
-fn completed(response: &Value, author: Value) -> Value {
+pub(super) fn completed(response: &Value, author: Value) -> Value {
     put(
         &put(
             &put(response, "status", json!("completed")),

@@ -26,7 +26,7 @@ fn identifiers(values: &[&str]) -> Value {
         .collect()
 }
 
-fn draft() -> Value {
+pub(super) fn draft() -> Value {
     put(
         &put(&task(), "status", json!("draft")),
         "identifier",
@@ -43,7 +43,7 @@ fn with_reference(reference: &Value, literal: &str) -> Value {
 }
 
 /// As stored: literal references next to the identifiers.
-fn stored(task: &Value) -> Value {
+pub(super) fn stored(task: &Value) -> Value {
     let mut task = task.clone();
     let id = task["requester"]["identifier"]["value"]
         .as_str()

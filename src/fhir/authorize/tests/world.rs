@@ -179,8 +179,13 @@ impl World {
 
     /// Whether a search finds it, the overlap of keys computed as the store does.
     pub(super) fn finds(&self, identity: &Identity, old: &Value) -> bool {
+        self.sees(identity, Operation::Search, old)
+    }
+
+    /// The same for a history.
+    pub(super) fn sees(&self, identity: &Identity, operation: Operation, old: &Value) -> bool {
         let old = resource(old.clone());
-        match self.filter(identity, Operation::Search, old.resource_type().unwrap()) {
+        match self.filter(identity, operation, old.resource_type().unwrap()) {
             AccessFilter::Nothing => false,
             AccessFilter::Keys(held) | AccessFilter::KeysOrContext(held) => {
                 access_keys(&old, BASE).iter().any(|key| held.contains(key))

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""Flips the rules of src/fhir/authorize one by one and runs their unit tests: each flip should make
+a test fail.
+
+    scripts/mutate-authorize.py [--list]
+
+Every condition (of `if`, guards, `ensure`, closures, results) is taken apart at && and ||; each part
+is forced to true and to false, each match arm on a text is taken away. All flips are built into one
+program that an environment variable chooses from, so there is one build and a short run for each.
+Prints the flips that no test notices; exit code 1 if there are any that EXPECTED does not name.
+"""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RULES = ROOT / "src/fhir/authorize"
+COPY = ROOT / "target/mutants/dsf"
+
+# Flips that change nothing, with the reason.
+EXPECTED = {}
+
+CHOOSER = '''
+/// Chooses a flip; see scripts/mutate-authorize.py.
+pub fn flip(number: u32, value: bool) -> bool {
+    static CHOSEN: std::sync::OnceLock<Option<(u32, bool)>> = std::sync::OnceLock::new();
+    let chosen = CHOSEN.get_or_init(|| {
+        let text = std::env::var("FLIP").ok()?;
+        let (number, to) = text.split_once('=')?;
+        Some((number.parse().ok()?, to == "true"))
+    });
+    match chosen {
+        Some((chosen, to)) if *chosen == number => *to,
+        _ => value,
+    }
+}
+'''
+
+
+def masked(text):
+    """The text with comments and literals blanked, of the same length."""
+    pattern = r'//[^\n]*|"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])\''
+    return re.sub(pattern, lambda m: re.sub(r"[^\n]", "_", m.group()), text)
+
+
+def end_of(mask, start, stops):
+    """Where an expression that begins at `start` ends: at one of `stops` outside of brackets."""
+    depth, at = 0, start
+    while at < len(mask):
+        if depth == 0 and any(mask.startswith(stop, at) for stop in stops):
+            return at
+        if mask[at] in "([{":
+            depth += 1
+        elif mask[at] in ")]}":
+            if depth == 0:
+                return at
+            depth -= 1
+        at += 1
+    return None
+
+
+def conditions(mask):
+    """The ranges of all conditions."""
+    for found in re.finditer(r"(?<!fn )\bensure\(\s*", mask):
+        yield found.end(), end_of(mask, found.end(), [","])
+    for found in re.finditer(r"\bif\s+(?!let\b)", mask):
+        end = end_of(mask, found.end(), [" {", " =>"])
+        if end and "let " not in mask[found.end() : end]:
+            yield found.end(), end
+    closures = r"\.(?:any|all|filter|is_some_and|is_none_or|position|find)\(\s*(?:move )?\|[^|]*\|\s*"
+    for found in re.finditer(closures, mask):
+        if mask[found.end()] != "{":
+            yield found.end(), end_of(mask, found.end(), [","])
+    for found in re.finditer(r"-> bool \{\n", mask):
+        end = end_of(mask, found.end(), [])
+        body = mask[found.end() : end]
+        depth, last = 0, 0
+        for at, letter in enumerate(body):
+            depth += (letter in "([{") - (letter in ")]}")
+            if depth == 0 and (letter == ";" or letter == "}" and body[at + 1 : at + 2] == "\n"):
+                last = at + 1
+        tail = body[last:]
+        if tail.strip() and not re.match(r"\s*(match|if|for|let)\b", tail):
+            yield found.end() + last + len(tail) - len(tail.lstrip()), found.end() + len(body.rstrip())
+    for found in re.finditer(r"\blet (?:mut )?\w+ =\s+", mask):
+        end = end_of(mask, found.end(), [";"])
+        if end and re.search(r" (&&|\|\|)\s", outer(mask[found.end() : end])):
+            yield found.end(), end
+
+
+def outer(mask):
+    """The text outside of brackets."""
+    depth, kept = 0, []
+    for letter in mask:
+        depth += letter in "([{"
+        kept.append(letter if depth == 0 else "_")
+        depth -= letter in ")]}"
+    return "".join(kept)
+
+
+def parts(mask, start, end):
+    """The operands of a condition."""
+    flat, at = outer(mask[start:end]), 0
+    for found in re.finditer(r"\s(?:&&|\|\||&)\s+", flat):
+        yield start + at, start + found.start()
+        at = found.end()
+    yield start + at, end
+
+
+def flips(path, number):
+    """The text with flips built in, and what they are."""
+    text = path.read_text()
+    mask = masked(text)
+    ranges, arms = set(), set()
+    for start, end in conditions(mask):
+        if end is not None:
+            ranges.update(parts(mask, start, end))
+    for found in re.finditer(r'(?m)^ +[^\n/]*"[^\n]*?(?= => )', text):
+        if " if " not in found.group() and "matches!" not in found.group():
+            arms.add(found.end())
+    inserts, known = [], []
+    for start, end in sorted(ranges, key=lambda r: (r[0], -r[1])):
+        source = " ".join(text[start:end].split())
+        if not source or source in ("true", "false"):
+            continue
+        line = text.count("\n", 0, start) + 1
+        inserts.append((start, 0, -end, f"crate::fhir::authorize::flip({number}, "))
+        inserts.append((end, -1, -start, ")"))
+        known += [(number, value, f"{path.name}:{line}: {source[:90]}") for value in ("true", "false")]
+        number += 1
+    for end in sorted(arms):
+        line = text.count("\n", 0, end) + 1
+        begin = text.rfind("\n", 0, end) + 1
+        inserts.append((end, 0, 0, f" if crate::fhir::authorize::flip({number}, true)"))
+        known.append((number, "false", f"{path.name}:{line}: arm {text[begin:end].strip()[:80]}"))
+        number += 1
+    for at, _, _, insert in sorted(inserts, key=lambda i: (i[0], i[1], i[2]), reverse=True):
+        text = text[:at] + insert + text[at:]
+    return text, known, number
+
+
+def build():
+    shutil.rmtree(COPY, ignore_errors=True)
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True)
+    for name in listed.stdout.split("\n"):
+        if name and (ROOT / name).is_file():
+            (COPY / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, COPY / name)
+    number, known = 1, []
+    for path in sorted(RULES.glob("*.rs")):
+        if path.name in ("decision.rs", "outline.rs", "fact.rs", "mod.rs"):
+            continue
+        text, some, number = flips(path, number)
+        (COPY / "src/fhir/authorize" / path.name).write_text(text)
+        known += some
+    rules = COPY / "src/fhir/authorize/mod.rs"
+    rules.write_text(rules.read_text() + CHOOSER)
+    return known
+
+
+def program():
+    command = ["cargo", "test", "--lib", "--no-run", "--message-format=short", "--target-dir", str(ROOT / "target")]
+    built = subprocess.run(command, cwd=COPY, capture_output=True, text=True)
+    found = re.search(r"Executable.*\((.*)\)", built.stderr)
+    if not found:
+        sys.exit(built.stderr[-4000:])
+    return COPY / found.group(1)
+
+
+def main():
+    known = build()
+    if "--list" in sys.argv:
+        for number, value, what in known:
+            print(number, value, what)
+        return
+    test = [str(program()), "fhir::authorize", "-q"]
+    if subprocess.run(test, cwd=COPY, capture_output=True).returncode != 0:
+        sys.exit("the tests fail without any flip")
+    unnoticed = []
+    for number, value, what in known:
+        environment = {"FLIP": f"{number}={value}", "PATH": "/usr/bin:/bin"}
+        try:
+            run = subprocess.run(test, cwd=COPY, capture_output=True, env=environment, timeout=60)
+            noticed = run.returncode != 0
+        except subprocess.TimeoutExpired:
+            noticed = True
+        if not noticed:
+            unnoticed.append((what, value))
+    print(f"{len(known)} flips, {len(known) - len(unnoticed)} noticed")
+    open_ones = [(what, value) for what, value in unnoticed if (what.split(": ", 1)[1], value) not in EXPECTED]
+    for what, value in unnoticed:
+        reason = EXPECTED.get((what.split(": ", 1)[1], value), "NOT NOTICED")
+        print(f"{what} -> {value}: {reason}")
+    sys.exit(1 if open_ones else 0)
+
+
+if __name__ == "__main__":
+    main()
