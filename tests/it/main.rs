@@ -32,6 +32,7 @@ mod node;
 mod outage;
 #[cfg(feature = "bpe")]
 mod process;
+mod proxy;
 mod refusal;
 mod resource;
 mod slow;
