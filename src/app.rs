@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use crate::config::{Config, Needs, Sources, watch};
+#[cfg(feature = "fhir")]
+use crate::config::watch;
+use crate::config::{Config, Needs, Sources};
 use crate::kernel::{Clock, Health, Shutdown, telemetry};
 use crate::net::http;
 use crate::store::{self, Database, Schema, Store};

@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 
 use super::revocation::{self, Lists, Source};
 use super::{Error, PeerCertificate, Refusal, STALLED, Settings, Trust, context};
-use crate::net::http::{Client, Request, Url};
+use crate::net::http::{Client, Request, Response, Url};
 
 /// How often the files are looked at.
 const LOOK_AT_FILES: Duration = Duration::from_secs(5);
@@ -281,7 +281,7 @@ impl Acceptor {
 /// A revocation list from an HTTP server, or why there is none.
 async fn list(client: &Client, url: &Url) -> Result<Bytes, String> {
     let answer = client.send(&Request::get(url.clone())).await;
-    let answer = answer.and_then(|answer| answer.success());
+    let answer = answer.and_then(Response::success);
     let body = answer.map_err(|error| error.to_string())?.body;
     revocation::check(&body).map(|()| body)
 }

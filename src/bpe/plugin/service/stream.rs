@@ -165,7 +165,7 @@ impl Session {
                 })
             }
             Stream::Transform(transform) => {
-                self.work(number, transform, |transform| transform.read())
+                self.work(number, transform, Transform::read)
                     .await
             }
             Stream::Upload { .. } => Err(Refusal::new("an upload cannot be read")),
@@ -199,7 +199,7 @@ impl Session {
                 told(&joined(answer).await?)
             }
             Stream::Transform(transform) => {
-                self.work(number, transform, |transform| transform.finish())
+                self.work(number, transform, Transform::finish)
                     .await
             }
             Stream::Download { .. } => Err(Refusal::new("a download cannot be finished")),
