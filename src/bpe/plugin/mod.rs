@@ -11,6 +11,7 @@ pub mod runner;
 pub mod service;
 #[cfg(test)]
 mod testing;
+pub mod worker;
 
 /// The variable in which the runtime hands over the last answered QuestionnaireResponse.
 pub const RECEIVED_RESPONSE: &str = "receivedQuestionnaireResponse";

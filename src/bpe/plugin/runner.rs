@@ -2,7 +2,7 @@
 //!
 //! A runner is told a call and answers what became of it; both are JSON texts whose form
 //! `docs/plugin-worker.md` gives. During the call it asks its [`Outside`] for everything that code
-//! cannot do by itself, in the questions of [`service::question`](super::service::question). So all
+//! cannot do by itself, in the questions of `service::question`. So all
 //! languages meet the same host, and one set of tests holds for all of them.
 
 use std::sync::Arc;

@@ -45,7 +45,11 @@ fn tell(address: io::Result<SocketAddr>, error: &ssl::Error) {
         // A client that went away, or a probe of the port.
         return tracing::debug!(address, %error, "a connection ended within its handshake");
     };
-    let reasons: Vec<&str> = stack.errors().iter().filter_map(openssl::error::Error::reason).collect();
+    let reasons: Vec<&str> = stack
+        .errors()
+        .iter()
+        .filter_map(openssl::error::Error::reason)
+        .collect();
     let reason = reasons.join("; ");
     tracing::info!(address, reason, "handshake failed");
 }

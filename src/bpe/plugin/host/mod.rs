@@ -4,6 +4,8 @@
 //! only effects that happen during a call are those on the own FHIR server.
 
 mod call;
+#[cfg(test)]
+mod conformance;
 mod message;
 #[cfg(test)]
 mod tests;
@@ -18,7 +20,6 @@ use serde_json::{Value, json};
 use super::activity::{
     Activity, Delivery, FormCode, FormMoment, Host, Performance, Performed, ProcessId,
 };
-use super::js::Pool;
 use super::package::{DEFAULT_LISTENERS, FORM_MEMBERS, OnFailure, Package};
 use super::runner::{Limits, Runner, Shape};
 use super::service::{Caller, Capabilities, Services, Session};
@@ -74,7 +75,7 @@ impl Plugins {
         for package in packages {
             let code = package.code.as_ref().map(|code| {
                 Arc::new(Code {
-                    runner: Arc::new(Pool::new(code.program.clone(), limits)),
+                    runner: code.program.runner(limits, &services.proxy()),
                     shapes: code.shapes.clone(),
                     capabilities: Arc::new(package.manifest.capabilities.clone()),
                 })

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{Plugins, wire};
 use crate::bpe::engine::{CallKind, FrameId};
 use crate::bpe::model::{Target, Targets, Variable, Variables};
+use crate::bpe::plugin::package::Program;
 use crate::bpe::plugin::runner::Limits;
 use crate::bpe::plugin::testing::{
     Answered, Asked, BASE, StandIn, endpoint, organization, ping_pong, searchset, services,
@@ -284,7 +285,10 @@ async fn a_new_business_key_is_the_same_when_the_call_is_repeated() {
 async fn code_that_never_ends_is_a_failure_of_that_call_alone() {
     let mut package = ping_pong();
     let code = package.code.as_mut().unwrap();
-    code.program.modules[0]
+    let Program::Js(program) = &mut code.program else {
+        panic!()
+    };
+    program.modules[0]
         .1
         .push_str("\nactivities['dev.dsf.bpe.ping.LogPing'] = () => { for (;;) {} };");
     let limits = Limits {

@@ -3,16 +3,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
+use super::Site;
 use super::files::Files;
-use super::manifest::Manifest;
+use super::manifest::{self, Manifest};
 use super::model::{FORM_MEMBERS, Model, Use, UseKind};
+use super::placeholder::{Substitutes, variable};
 use super::problem::Problems;
 use crate::bpe::plugin::RECEIVED_RESPONSE;
-use crate::bpe::plugin::js::{self, Program, SourceMap};
-use crate::bpe::plugin::runner::{Limits, Shape};
+use crate::bpe::plugin::js::{self, SourceMap};
+use crate::bpe::plugin::runner::{self, Limits, Runner, Shape};
 use crate::bpe::plugin::service::logs_data;
+use crate::bpe::plugin::worker;
 
 /// The code of a package, loaded once to know what it registers.
 #[derive(Clone, Debug)]
@@ -21,32 +24,67 @@ pub struct Code {
     pub shapes: HashMap<String, Shape>,
 }
 
+/// What runs it, and in which way.
+#[derive(Clone, Debug)]
+pub enum Program {
+    Js(js::Program),
+    Worker(worker::Program),
+}
+
+impl Program {
+    /// The paths of its files in the package.
+    pub fn files(&self) -> Box<dyn Iterator<Item = &str> + '_> {
+        match self {
+            Self::Js(program) => Box::new(program.modules.iter().map(|(path, _)| path.as_str())),
+            Self::Worker(program) => Box::new(program.files.iter().map(|(path, _)| path.as_str())),
+        }
+    }
+
+    /// A runner of its own, with these limits; `proxy` is what `getProxyConfig` tells.
+    #[must_use]
+    pub fn runner(&self, limits: Limits, proxy: &Value) -> Arc<dyn Runner> {
+        match self.clone() {
+            Self::Js(mut program) => {
+                program.plugin["proxy"] = proxy.clone();
+                Arc::new(js::Pool::new(program, limits))
+            }
+            Self::Worker(mut program) => {
+                program.plugin["proxy"] = proxy.clone();
+                Arc::new(worker::Pool::new(program, limits))
+            }
+        }
+    }
+
+    fn shapes(&self, limits: &Limits) -> Result<Vec<Shape>, runner::Error> {
+        match self {
+            Self::Js(program) => js::shapes(program, limits),
+            Self::Worker(program) => worker::shapes(program, limits),
+        }
+    }
+}
+
 /// Reads the modules of a package and compares them with what its models name.
 pub(super) fn read(
     files: &Files,
     manifest: &Manifest,
     models: &[Model],
-    base_url: &str,
+    site: &Site<'_>,
     problems: &mut Problems,
 ) -> Option<Code> {
     let Some(entry) = &manifest.entry else {
         refuse_classes(models, problems);
         return None;
     };
-    let modules = match modules(files, entry) {
-        Ok(modules) => modules,
+    let settings = settings(manifest, &site.substitutes, problems);
+    let plugin = described(manifest, site.base_url, settings);
+    let program = match program(files, manifest, entry, plugin) {
+        Ok(program) => program,
         Err((file, message)) => {
             problems.error(&file, "", message);
             return None;
         }
     };
-    let program = Program {
-        entry: entry.clone(),
-        maps: Arc::new(maps(files, &modules)),
-        modules,
-        plugin: described(manifest, base_url),
-    };
-    match js::shapes(&program, &Limits::default()) {
+    match program.shapes(&Limits::default()) {
         Ok(shapes) => {
             let shapes = shapes
                 .into_iter()
@@ -62,12 +100,71 @@ pub(super) fn read(
     }
 }
 
-fn described(manifest: &Manifest, base_url: &str) -> serde_json::Value {
+/// The code with all its files; else which file is wrong, and why.
+fn program(
+    files: &Files,
+    manifest: &Manifest,
+    entry: &str,
+    plugin: Value,
+) -> Result<Program, (String, String)> {
+    let Some(worker) = &manifest.worker else {
+        let modules = modules(files, entry)?;
+        return Ok(Program::Js(js::Program {
+            entry: entry.to_owned(),
+            maps: Arc::new(maps(files, &modules)),
+            modules,
+            plugin,
+        }));
+    };
+    let mut contents = Vec::new();
+    for path in std::iter::once(entry).chain(worker.files.iter().map(String::as_str)) {
+        let content = files.bytes(path);
+        let content = content.map_err(|message| (path.to_owned(), message))?;
+        contents.push((path.to_owned(), content));
+    }
+    Ok(Program::Worker(worker::Program {
+        entry: entry.to_owned(),
+        command: worker.command.clone(),
+        files: contents,
+        plugin,
+    }))
+}
+
+/// The values of `[[setting]]`: of the environment variable, of the file that `…_FILE` names, or
+/// the default; a setting without any refuses the package.
+fn settings(
+    manifest: &Manifest,
+    substitutes: &Substitutes<'_>,
+    problems: &mut Problems,
+) -> Map<String, Value> {
+    let mut settings = Map::new();
+    for setting in &manifest.settings {
+        let variable = variable(&setting.name);
+        let of_file = || {
+            let path = (substitutes.environment)(&format!("{variable}_FILE"))?;
+            let text = std::fs::read_to_string(path).ok()?;
+            Some(text.trim_end_matches(['\n', '\r']).to_owned())
+        };
+        let value = (substitutes.environment)(&variable).or_else(of_file);
+        match value.or_else(|| setting.default.clone()) {
+            Some(value) => {
+                settings.insert(setting.name.clone(), value.into());
+            }
+            None => {
+                let message = format!("has no value; set the environment variable {variable}");
+                problems.error(manifest::FILE, &setting.name, message);
+            }
+        }
+    }
+    settings
+}
+
+fn described(manifest: &Manifest, base_url: &str, settings: Map<String, Value>) -> Value {
     json!({
         "baseUrl": base_url,
         "receivedResponse": RECEIVED_RESPONSE,
         "logsData": logs_data(),
-        "settings": {},
+        "settings": settings,
         "definition": {
             "name": manifest.name,
             "version": manifest.version.as_str(),

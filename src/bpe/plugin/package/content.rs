@@ -16,8 +16,8 @@ pub fn content(package: &Package, folder: &Path) -> io::Result<BTreeSet<String>>
         paths.insert(process.model.clone());
         paths.extend(process.resources.iter().cloned());
     }
-    let modules = package.code.iter().flat_map(|code| &code.program.modules);
-    paths.extend(modules.map(|(path, _)| path.clone()));
+    let code = package.code.iter().flat_map(|code| code.program.files());
+    paths.extend(code.map(str::to_owned));
     let readme = "README.md";
     if folder.join(readme).is_file() {
         paths.insert(readme.to_owned());

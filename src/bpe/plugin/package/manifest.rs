@@ -20,7 +20,10 @@ pub struct Manifest {
     pub processes: Vec<ProcessEntry>,
     /// The module that exports `activities`.
     pub entry: Option<String>,
+    /// Set when the code runs in a process of its own.
+    pub worker: Option<WorkerEntry>,
     pub capabilities: Capabilities,
+    pub settings: Vec<SettingEntry>,
 }
 
 /// Four numbers; the first two are the resource version.
@@ -34,6 +37,23 @@ pub struct ProcessEntry {
     pub model: String,
     pub resources: Vec<String>,
     pub on_failure: OnFailure,
+}
+
+/// A `[[setting]]`: a value that the code asks for and the environment gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingEntry {
+    /// `org.example.limit` is the variable `ORG_EXAMPLE_LIMIT`.
+    pub name: String,
+    pub default: Option<String>,
+}
+
+/// What a `[runtime]` of kind `worker` says beside its entry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkerEntry {
+    /// Program and arguments; what is usual for the entry when empty.
+    pub command: Vec<String>,
+    /// Files of the package that the code needs beside its entry.
+    pub files: Vec<String>,
 }
 
 /// What an exception that nobody handles leads to.
@@ -108,6 +128,7 @@ impl Section<'_> {
             "process",
             "runtime",
             "capabilities",
+            "setting",
         ]);
         let name = self.required("name");
         let version = self.version();
@@ -118,8 +139,9 @@ impl Section<'_> {
             self.text("license"),
         );
         let processes = self.processes();
-        let entry = self.entry();
+        let (entry, worker) = self.runtime();
         let capabilities = self.capabilities();
+        let settings = self.settings();
         Some(Manifest {
             name: name?,
             version: version?,
@@ -129,7 +151,9 @@ impl Section<'_> {
             license,
             processes,
             entry,
+            worker,
             capabilities,
+            settings,
         })
     }
 
@@ -312,13 +336,53 @@ impl Section<'_> {
         }
     }
 
-    fn entry(&mut self) -> Option<String> {
-        let mut runtime = self.section("runtime")?;
-        runtime.only(&["kind", "entry"]);
-        if runtime.required("kind").is_some_and(|kind| kind != "js") {
-            runtime.error("kind", "must be \"js\": this release runs nothing else");
+    fn runtime(&mut self) -> (Option<String>, Option<WorkerEntry>) {
+        let Some(mut runtime) = self.section("runtime") else {
+            return (None, None);
+        };
+        runtime.only(&["kind", "entry", "command", "files"]);
+        let kind = runtime.required("kind").unwrap_or_default();
+        let worker = WorkerEntry {
+            command: runtime.texts("command"),
+            files: runtime.texts("files"),
+        };
+        match kind.as_str() {
+            "worker" => {}
+            "js" if worker == WorkerEntry::default() => {}
+            "js" => runtime.error("command", "and files are for kind = \"worker\""),
+            _ => runtime.error("kind", "must be \"js\" or \"worker\""),
         }
-        runtime.required("entry")
+        let entry = runtime.required("entry");
+        (entry, (kind == "worker").then_some(worker))
+    }
+
+    fn settings(&mut self) -> Vec<SettingEntry> {
+        let entries = match self.table.get("setting") {
+            None => return Vec::new(),
+            Some(Value::Array(entries)) => entries,
+            Some(_) => {
+                self.error("setting", "must be written as [[setting]]");
+                return Vec::new();
+            }
+        };
+        let mut settings = Vec::new();
+        for (number, entry) in (1..).zip(entries) {
+            let Value::Table(table) = entry else {
+                self.error("setting", "must be written as [[setting]]");
+                continue;
+            };
+            let mut section = Section {
+                table,
+                prefix: format!("setting[{number}]."),
+                problems: self.problems,
+            };
+            section.only(&["name", "default", "description"]);
+            section.text("description");
+            let default = section.text("default");
+            let name = section.required("name");
+            settings.extend(name.map(|name| SettingEntry { name, default }));
+        }
+        settings
     }
 
     fn capabilities(&mut self) -> Capabilities {

@@ -23,7 +23,7 @@ use std::path::Path;
 use crate::bpe::model::Graph;
 use crate::bpe::plugin::ProcessId;
 
-pub use code::Code;
+pub use code::{Code, Program};
 pub use content::content;
 pub use files::{Files, candidates};
 pub use manifest::{Manifest, OnFailure, ProcessEntry, Version};
@@ -130,7 +130,7 @@ fn read(files: &Files, site: &Site<'_>, problems: &mut Problems) -> Option<Packa
     if models.len() < manifest.processes.len() {
         return None;
     }
-    let code = code::read(files, &manifest, &models, site.base_url, problems);
+    let code = code::read(files, &manifest, &models, site, problems);
     let processes = manifest.processes.iter().zip(models).zip(resources);
     let version = manifest.version.resource_version();
     let processes = processes

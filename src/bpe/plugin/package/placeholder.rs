@@ -102,6 +102,6 @@ fn value(name: &str, manifest: &Manifest, substitutes: &Substitutes<'_>) -> Opti
 }
 
 /// `any.name` is the environment variable `ANY_NAME`.
-fn variable(name: &str) -> String {
+pub(super) fn variable(name: &str) -> String {
     name.to_uppercase().replace(['.', '-'], "_")
 }

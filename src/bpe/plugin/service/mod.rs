@@ -19,7 +19,7 @@ mod transform;
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::local_fhir::LocalFhir;
 use crate::net::http;
@@ -73,6 +73,14 @@ impl Services {
             base: outfit.local.base_url().trim_end_matches('/').to_owned(),
             lookups: Lookups::new(outfit.local),
         }
+    }
+
+    /// What code may know of the forward proxy; its password is not among that.
+    pub(in crate::bpe::plugin) fn proxy(&self) -> Value {
+        self.outward.proxy.as_ref().map_or(
+            Value::Null,
+            |proxy| json!({ "url": proxy.url, "username": proxy.username, "except": proxy.except }),
+        )
     }
 
     /// Says in the log whether the connections that want it can be reached.

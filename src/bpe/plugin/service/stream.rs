@@ -164,10 +164,7 @@ impl Session {
                     false => json!(STANDARD.encode(piece)),
                 })
             }
-            Stream::Transform(transform) => {
-                self.work(number, transform, Transform::read)
-                    .await
-            }
+            Stream::Transform(transform) => self.work(number, transform, Transform::read).await,
             Stream::Upload { .. } => Err(Refusal::new("an upload cannot be read")),
         }
     }
@@ -198,10 +195,7 @@ impl Session {
                 let _ = pieces.finish().await;
                 told(&joined(answer).await?)
             }
-            Stream::Transform(transform) => {
-                self.work(number, transform, Transform::finish)
-                    .await
-            }
+            Stream::Transform(transform) => self.work(number, transform, Transform::finish).await,
             Stream::Download { .. } => Err(Refusal::new("a download cannot be finished")),
         }
     }
