@@ -14,6 +14,8 @@ mod finding;
 mod hostile;
 mod library;
 mod narrative;
+#[cfg(test)]
+mod oracle;
 mod pattern;
 pub mod profile;
 pub mod snapshot;

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::Judge;
-use super::slice::{coded, codings};
+use super::slice::codings;
 use super::trail::Trail;
+use super::value::is_absolute;
 use crate::fhir::validate::finding::Finding;
 use crate::fhir::validate::library::Missing;
 use crate::fhir::validate::profile::{Binding, Strength};
@@ -99,7 +100,7 @@ impl<'a> Judge<'a> {
         let [part] = set.include.as_slice() else {
             return String::new();
         };
-        let mut codes: Vec<String> = match (&part.codes, &part.system) {
+        let codes: Vec<String> = match (&part.codes, &part.system) {
             // Of many nobody would find the right one here.
             (Some(codes), _) if codes.len() < 60 => {
                 let mut codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
@@ -114,33 +115,52 @@ impl<'a> Judge<'a> {
             }
             _ => Vec::new(),
         };
-        if codes.is_empty() {
-            return String::new();
-        }
-        if codes.len() >= 12 {
-            codes.truncate(11);
-            codes.push("…".to_owned());
-        }
-        format!(" ({})", codes.join(", "))
+        among(codes)
     }
 
     /// A code of a system whose codes are all known must be one of them, whatever binds it.
     pub(super) fn coding(&mut self, spot: Spot<'a>, trail: &Trail<'_>) -> Result<(), Missing> {
-        let Some(one) = spot.value.and_then(coded) else {
+        let text = |name: &str| spot.value.and_then(|value| value.get(name)?.as_str());
+        let Some(system) = text("system") else {
             return Ok(());
         };
-        let Some(system) = one.system else {
+        // The HL7 validator asks different things of a Coding alone and of one among several.
+        let is_one_of_many = trail
+            .parent()
+            .is_some_and(|parent| parent.spot.type_name == "CodeableConcept");
+        if !is_one_of_many && !is_absolute(system) {
+            self.relative(system, trail);
+        }
+        let Some(known) = self.library.code_system(system, text("version"))? else {
             return Ok(());
         };
-        let Some(listed) = self.library.code_system(system, one.version)? else {
-            return Ok(());
-        };
-        if listed.is_complete && !listed.contains(one.code) {
-            let text = format!("{}: Unknown code {}", trail.expression(), written(one));
+        let code = text("code");
+        let is_known = code.map_or(!is_one_of_many, |code| known.contains(code));
+        if known.is_complete && !is_known {
+            let place = trail.expression();
+            let text = match code {
+                Some(code) => {
+                    let among = among(known.examples().map(str::to_owned).collect());
+                    format!("{place}: Unknown code '{system}#{code}'{among}")
+                }
+                None => format!("{place}: there is no code, but one of {system} is needed"),
+            };
             self.error(IssueType::CodeInvalid, trail, "code-unknown", text);
         }
         Ok(())
     }
+}
+
+/// Some of these codes in brackets, behind a message.
+fn among(mut codes: Vec<String>) -> String {
+    if codes.is_empty() {
+        return String::new();
+    }
+    if codes.len() >= 12 {
+        codes.truncate(11);
+        codes.push("…".to_owned());
+    }
+    format!(" ({})", codes.join(", "))
 }
 
 /// `'system#code'`, as the HL7 validator writes it.

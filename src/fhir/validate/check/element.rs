@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::Judge;
 use super::trail::Trail;
+use super::value::is_absolute;
 use crate::fhir::validate::finding::Finding;
 use crate::fhir::validate::library::Missing;
 use crate::fhir::validate::profile::{self, Profile, RuleId, TypeRule};
@@ -172,10 +175,43 @@ impl<'a> Judge<'a> {
         by: Option<&str>,
     ) -> Result<(), Missing> {
         match spot.type_name {
+            "Attachment" => {
+                self.attachment(spot, trail);
+                Ok(())
+            }
             "Coding" => self.coding(spot, trail),
             "Extension" => self.extension(kind, spot, trail, by),
+            "Identifier" => {
+                let system = spot.value.and_then(|value| value.get("system")?.as_str());
+                if let Some(system) = system.filter(|system| !is_absolute(system)) {
+                    self.relative(system, trail);
+                }
+                Ok(())
+            }
             "Reference" => self.reference(kind, spot, trail),
             _ => Ok(()),
+        }
+    }
+
+    /// The size of an attachment is that of its data.
+    fn attachment(&mut self, spot: Spot<'a>, trail: &Trail<'_>) {
+        let member = |name: &str| spot.value.and_then(|value| value.get(name));
+        let data = member("data").and_then(Value::as_str);
+        let size = member("size").and_then(Value::as_u64);
+        let (Some(data), Some(size)) = (data, size) else {
+            return;
+        };
+        let digits = data
+            .bytes()
+            .filter(|b| !b.is_ascii_whitespace() && *b != b'=')
+            .count();
+        let actual = digits * 3 / 4;
+        if u64::try_from(actual) != Ok(size) {
+            let text = format!(
+                "{}: size is {size}, but the data has {actual} bytes",
+                trail.expression()
+            );
+            self.error(IssueType::Value, trail, "attachment-size", text);
         }
     }
 

@@ -2,9 +2,10 @@
 
 use super::Judge;
 use super::trail::Trail;
+use super::value::is_absolute;
 use crate::fhir::validate::fhirpath::{Expression, Surroundings, selects};
 use crate::fhir::validate::library::Missing;
-use crate::fhir::validate::profile::{Profile, TypeRule};
+use crate::fhir::validate::profile::{Criterion, Profile, TypeRule};
 use crate::fhir::validate::snapshot::Failure;
 use crate::fhir::validate::spot::Spot;
 use crate::r4::outcome::IssueType;
@@ -22,15 +23,28 @@ impl<'a> Judge<'a> {
         };
         let parent = trail.parent();
         let is_nested = parent.is_some_and(|parent| parent.spot.type_name == "Extension");
-        if !url.contains(':') {
-            if !is_nested {
-                let text = format!(
-                    "{}: the url '{url}' of an extension must be absolute, such as http://example.org/{url}",
-                    trail.expression()
-                );
-                self.error(IssueType::Extension, trail, "extension-url", text);
-            }
-            return Ok(());
+        if !is_absolute(url) {
+            return match parent.filter(|_| is_nested) {
+                Some(parent) => self.part(url, parent, trail),
+                None => {
+                    let text = format!(
+                        "{}: the url '{url}' of an extension must be absolute, such as \
+                         http://example.org/{url}",
+                        trail.expression()
+                    );
+                    self.error(IssueType::Extension, trail, "extension-url", text);
+                    Ok(())
+                }
+            };
+        }
+        if let Some((plain, _)) = url.split_once('|')
+            && self.library.definition(plain)?.is_some()
+        {
+            let text = format!(
+                "{}: the url of an extension has no version: {plain}",
+                trail.expression()
+            );
+            self.error(IssueType::Extension, trail, "extension-url", text);
         }
         let profile = match self.library.profile(url) {
             Ok(Some(profile)) => profile,
@@ -67,6 +81,31 @@ impl<'a> Judge<'a> {
         } else {
             self.nested(&profile, spot, trail)
         }
+    }
+
+    /// A part of a known extension must be one that it defines.
+    fn part(&mut self, url: &str, parent: &Trail<'_>, trail: &Trail<'_>) -> Result<(), Missing> {
+        let whole = parent
+            .spot
+            .value
+            .and_then(|value| value.get("url")?.as_str());
+        let profile = match whole.map(|whole| self.library.profile(whole)) {
+            Some(Ok(Some(profile))) => profile,
+            Some(Err(Failure::Missing(missing))) => return Err(missing),
+            // What is not known may have any parts; what is broken is said elsewhere.
+            _ => return Ok(()),
+        };
+        let known = parts(&profile);
+        if !known.contains(&url) {
+            let text = format!(
+                "{}: extension {} has no part '{url}', only {}",
+                trail.expression(),
+                profile.url,
+                known.join(", ")
+            );
+            self.error(IssueType::Extension, trail, "extension-url", text);
+        }
+        Ok(())
     }
 
     /// Whether an extension may stand here.
@@ -141,6 +180,20 @@ impl<'a> Judge<'a> {
             _ => true,
         }
     }
+}
+
+/// The urls of the slices of an extension's extensions.
+fn parts(profile: &Profile) -> Vec<&str> {
+    let family = profile.rules[0].family.map(|id| &profile.families[id]);
+    let rule = family.and_then(|family| Some(family.rules[family.place("extension")?.rule]));
+    let slicing = rule.and_then(|rule| profile.rules[rule].slicing.as_ref());
+    let slices = slicing.into_iter().flat_map(|slicing| &slicing.slices);
+    let criteria = slices.flat_map(|slice| &slice.criteria);
+    let urls = criteria.filter_map(|(_, criterion)| match criterion {
+        Criterion::Fixed(url) => url.as_str(),
+        _ => None,
+    });
+    urls.collect()
 }
 
 /// Whether an expression such as `Identifier.system` is an element of a data type around.

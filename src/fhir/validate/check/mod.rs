@@ -7,6 +7,7 @@
 
 mod binding;
 mod constraint;
+mod definition;
 mod element;
 mod extension;
 mod family;
@@ -33,7 +34,7 @@ use trail::Trail;
 const DEEPEST: usize = 48;
 /// Findings beyond this number, errors and others apart, help nobody.
 const MOST_FINDINGS: usize = 250;
-/// Steps of work for any resource, and for each element or item of it. Real ones take a tenth.
+/// Steps of work for any resource, and for each element or item of it (docs/adr/0033).
 const LEAST_STEPS: u64 = 2_000_000;
 const STEPS_OF_EACH: u64 = 500;
 

@@ -29,7 +29,11 @@ impl<'a> Judge<'a> {
             None => type_of(literal),
         };
         let Some(found) = found else {
-            return Ok(());
+            // Only the reference itself says what it leads to.
+            return match declared {
+                Some(declared) => self.target(kind, declared, trail),
+                None => Ok(()),
+            };
         };
         let is_local = literal.starts_with('#');
         if let Some(declared) = declared
@@ -44,6 +48,16 @@ impl<'a> Judge<'a> {
         if declared.is_none() && !is_local {
             return Ok(());
         }
+        self.target(kind, found, trail)
+    }
+
+    /// Whether this type may be referred to.
+    fn target(
+        &mut self,
+        kind: Option<&TypeRule>,
+        found: &str,
+        trail: &Trail<'_>,
+    ) -> Result<(), Missing> {
         let Some(allowed) = self.allowed(kind)? else {
             return Ok(());
         };

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Judge;
 use super::trail::Trail;
-use crate::fhir::validate::fhirpath::Expression;
+use super::value::is_absolute;
 use crate::fhir::validate::library::Missing;
 use crate::fhir::validate::spot::Spot;
 use crate::r4::Node as _;
@@ -21,7 +21,7 @@ impl<'a> Judge<'a> {
         match spot.type_name {
             "Bundle" => self.bundle(value, trail),
             "CodeSystem" => self.code_system(value, trail),
-            "StructureDefinition" => self.structure_definition(value, trail),
+            "StructureDefinition" => return self.structure_definition(value, trail),
             "ValueSet" => return self.value_set(value, trail),
             _ => {}
         }
@@ -66,6 +66,9 @@ impl<'a> Judge<'a> {
             let Some(system) = include.text("system") else {
                 continue;
             };
+            if !is_absolute(system) {
+                self.relative(system, trail);
+            }
             if include.items("concept").next().is_none() {
                 continue;
             }
@@ -83,30 +86,6 @@ impl<'a> Judge<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Expressions that could not be judged later are said at once.
-    fn structure_definition(&mut self, definition: &Value, trail: &Trail<'_>) {
-        let elements = definition
-            .member("differential")
-            .into_iter()
-            .flat_map(|view| view.items("element"));
-        for element in elements {
-            for constraint in element.items("constraint") {
-                let Some(expression) = constraint.text("expression") else {
-                    continue;
-                };
-                if let Err(reason) = Expression::parse(expression) {
-                    let text = format!(
-                        "{}: the expression of constraint {} is not understood, so that no resource \
-                         can meet it: {reason}",
-                        element.text("path").unwrap_or("?"),
-                        constraint.text("key").unwrap_or("?")
-                    );
-                    self.warn(IssueType::NotSupported, trail, "expression", text);
-                }
-            }
-        }
     }
 }
 

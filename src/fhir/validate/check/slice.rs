@@ -233,7 +233,7 @@ pub(super) fn codings(spot: Spot<'_>) -> Vec<Coded<'_>> {
     }
 }
 
-pub(super) fn coded(value: &Value) -> Option<Coded<'_>> {
+fn coded(value: &Value) -> Option<Coded<'_>> {
     let text = |name: &str| value.get(name).and_then(Value::as_str);
     Some(Coded {
         system: text("system"),

@@ -67,6 +67,16 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// An address that must be absolute, and is not.
+    pub(super) fn relative(&mut self, text: &str, trail: &Trail<'_>) {
+        let text = format!(
+            "{}: '{}' must be absolute, such as http://example.org/x",
+            trail.expression(),
+            shown(Some(&Value::String(text.to_owned()))).trim_matches('\'')
+        );
+        self.error(IssueType::Value, trail, "absolute", text);
+    }
+
     /// What the form of a primitive does not say.
     pub(super) fn text(&mut self, primitive: Primitive, text: &str, trail: &Trail<'_>) {
         match primitive {
@@ -76,6 +86,12 @@ impl<'a> Judge<'a> {
                     trail.expression()
                 );
                 self.error(IssueType::TooLong, trail, "max-length", text);
+            }
+            Primitive::Canonical if !text.starts_with('#') && !is_absolute(text) => {
+                self.relative(text, trail);
+            }
+            Primitive::Uri if is_own_address(trail) && !is_absolute(text) => {
+                self.relative(text, trail);
             }
             Primitive::Uri | Primitive::Url | Primitive::Uuid | Primitive::Canonical => {
                 if let Some(id) = text.strip_prefix("urn:uuid:")
@@ -92,6 +108,28 @@ impl<'a> Judge<'a> {
             _ => {}
         }
     }
+}
+
+/// Whether this is the canonical address of the resource that it stands in.
+fn is_own_address(trail: &Trail<'_>) -> bool {
+    let resource = trail.parent().filter(|parent| parent.is_resource());
+    let block = resource.and_then(|parent| parent.spot.block());
+    trail.name() == "url"
+        && block.is_some_and(|block| {
+            let version = block.element("version");
+            version.is_some_and(|version| !version.is_list)
+        })
+}
+
+/// Whether an address has a scheme, in lower case, and something behind it.
+pub(super) fn is_absolute(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(scheme, rest)| {
+        let is_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b);
+        scheme.starts_with(|first: char| first.is_ascii_lowercase())
+            && scheme.bytes().all(is_part)
+            && !rest.is_empty()
+            && !rest.contains(' ')
+    })
 }
 
 fn is_uuid(text: &str) -> bool {

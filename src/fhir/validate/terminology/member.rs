@@ -97,7 +97,7 @@ impl Question<'_> {
 
     fn in_part(&self, part: &Part, depth: usize) -> Result<Membership, Missing> {
         if let Some(system) = &part.system
-            && !self.is_of(part, system)
+            && !self.is_of(part, system)?
         {
             return Ok(Membership::Out);
         }
@@ -119,18 +119,21 @@ impl Question<'_> {
 
     /// Whether system and version of the code are those of the part. DSF takes `url|version` as a
     /// system too (fhir-conformance §2.5 no. 2).
-    fn is_of(&self, part: &Part, system: &str) -> bool {
-        let version = self.coded.version;
-        let same_version = |version: Option<&str>| {
-            version.is_none() || part.version.is_none() || version == part.version.as_deref()
+    fn is_of(&self, part: &Part, system: &str) -> Result<bool, Missing> {
+        let (own, version) = match self.coded.system {
+            None => return Ok(true),
+            Some(own) if own == system => (own, self.coded.version),
+            Some(own) => match own.split_once('|') {
+                Some((url, version)) => (url, Some(version)),
+                None => return Ok(false),
+            },
         };
-        match self.coded.system {
-            None => true,
-            Some(own) if own == system => same_version(version),
-            Some(own) => own
-                .split_once('|')
-                .is_some_and(|(url, version)| url == system && same_version(Some(version))),
-        }
+        let (Some(version), Some(wanted)) = (version, part.version.as_deref()) else {
+            return Ok(own == system);
+        };
+        // Of a version that nobody knows the HL7 validator says no more than of none.
+        let is_other = version != wanted && self.library.code_system(own, Some(version))?.is_some();
+        Ok(own == system && !is_other)
     }
 
     fn in_system(&self, part: &Part, system: &str) -> Result<Membership, Missing> {

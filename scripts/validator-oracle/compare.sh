@@ -1,0 +1,9 @@
+#!/bin/sh
+# Compares our validator with that of HL7, as DSF sets it up, on generated resources; prints each
+# difference and fails when one is not explained. Needs Maven, Java 17 or later, and the material
+# (DSF_SHARED, or ../shared). DSF_VALIDATOR_ORACLE_COUNT and _SEED choose other resources.
+set -e
+here=$(cd "$(dirname "$0")" && pwd)
+cd "$here/../.."
+DSF_VALIDATOR_ORACLE="$here/oracle.sh" \
+    cargo test --lib fhir::validate::oracle -- --ignored --nocapture
