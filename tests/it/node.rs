@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::harness::sample::{SID, path, patient, with, word};
+use super::harness::sample::{SID, path, patient, tag, with, word};
 use super::harness::socket::subscribe;
 use super::harness::{Launch, Listener, ORGANIZATION, World, until};
 
@@ -46,6 +46,60 @@ async fn what_is_written_at_one_node_is_pushed_and_obeyed_by_the_other() {
     assert_eq!(
         refused.status, 403,
         "the other node knows the new allow list: {refused}"
+    );
+    assert!(first.stop() && second.stop(), "both end in order");
+}
+
+/// A Patient's profile that asks for so many identifiers.
+fn profile(url: &str, identifiers: u32) -> serde_json::Value {
+    json!({
+        "resourceType": "StructureDefinition", "meta": {"tag": [tag("ALL")]},
+        "url": url, "version": "1.0", "name": "Sworn", "status": "active", "date": "2026-01-01",
+        "experimental": false, "fhirVersion": "4.0.1", "kind": "resource", "abstract": false,
+        "type": "Patient", "baseDefinition": "http://hl7.org/fhir/StructureDefinition/Patient",
+        "derivation": "constraint",
+        "differential": {"element": [
+            {"id": "Patient.identifier", "path": "Patient.identifier", "min": identifiers}
+        ]},
+    })
+}
+
+#[tokio::test]
+async fn a_profile_written_at_one_node_is_what_the_other_judges_by() {
+    let (world, database) = (Arc::new(World::new()), fresh_database().await);
+    let node = || Launch::of(&world, "local").database(&database);
+    let first = node().start().await;
+    let second = node().elsewhere().start().await;
+    let (here, there) = (first.local(), second.local());
+    let word = word();
+    let url = format!("http://example.org/fhir/StructureDefinition/sworn-{word}");
+    let mut claimant = patient(&word);
+    claimant["meta"]["profile"] = json!([url]);
+
+    assert_eq!(
+        there.post("Patient", &claimant).await.status,
+        403,
+        "nobody knows the profile"
+    );
+    let stored = here.create(&profile(&url, 1)).await;
+    let accepted = there.post("Patient", &claimant).await;
+    assert_eq!(accepted.status, 201, "{accepted}");
+    let stricter = with(
+        &stored,
+        "differential",
+        profile(&url, 2)["differential"].clone(),
+    );
+    assert_eq!(here.put(&path(&stored), &stricter).await.status, 200);
+    let refused = there.post("Patient", &claimant).await;
+    assert_eq!(
+        refused.status, 403,
+        "two identifiers are needed now: {refused}"
+    );
+    assert_eq!(here.delete(&path(&stored)).await.status, 200);
+    assert_eq!(
+        there.post("Patient", &claimant).await.status,
+        403,
+        "the profile is gone"
     );
     assert!(first.stop() && second.stop(), "both end in order");
 }

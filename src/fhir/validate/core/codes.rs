@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use super::{VERSION, expanded};
 use crate::fhir::validate::terminology::{CodeSystem, Filter, Part, ValueSet};
 
-static TEXT: &str = include_str!("../../../../conformance/r4/codes.tsv");
+const TEXT: &str = include_str!("../../../../conformance/r4/codes.tsv");
+pub(super) const SIZE: usize = TEXT.len();
 
 static TABLE: LazyLock<Table> = LazyLock::new(Table::read);
 

@@ -16,6 +16,11 @@ pub use structure::definition;
 /// The version of everything here.
 pub const VERSION: &str = "4.0.1";
 
+/// What is embedded, in bytes.
+pub const TABLES_SIZE: usize = codes::SIZE + structure::SIZE;
+
+const _: () = assert!(TABLES_SIZE < 3 << 20, "the tables of R4 are to stay small");
+
 pub const STRUCTURE: &str = "http://hl7.org/fhir/StructureDefinition/";
 
 /// The address that a column of the files means.

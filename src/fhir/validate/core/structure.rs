@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use super::{STRUCTURE, VERSION, expanded};
 use crate::fhir::validate::definition::{Definition, Element};
 
-static TEXT: &str = include_str!("../../../../conformance/r4/structures.tsv");
+const TEXT: &str = include_str!("../../../../conformance/r4/structures.tsv");
+pub(super) const SIZE: usize = TEXT.len();
 
 static TABLE: LazyLock<Table> = LazyLock::new(Table::read);
 
