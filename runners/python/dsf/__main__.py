@@ -22,7 +22,7 @@ class Host:
     def __init__(self):
         self.input = sys.stdin.buffer
         # What the plugin prints must not get among the messages.
-        self.output = os.fdopen(os.dup(1), "wb", buffering=0)
+        self.output = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)
         sys.stdout = sys.stderr
         self.questions = 0
@@ -31,6 +31,7 @@ class Host:
         message["jsonrpc"] = "2.0"
         data = json.dumps(message, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         self.output.write(data.encode("utf-8", "replace") + b"\n")
+        self.output.flush()
 
     def hear(self):
         line = self.input.readline()

@@ -21,7 +21,7 @@ impl Outside for Recorder {
     }
 }
 
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     compute: Duration::from_millis(1_500),
     time: Duration::from_secs(10),
     memory: 16 * 1024 * 1024,
@@ -29,7 +29,7 @@ const LIMITS: Limits = Limits {
     workers: 2,
 };
 
-fn program(modules: &[(&str, &str)]) -> Program {
+pub(super) fn program(modules: &[(&str, &str)]) -> Program {
     Program {
         entry: "main.js".to_owned(),
         modules: modules
@@ -52,7 +52,7 @@ fn input(class: &str) -> Value {
     })
 }
 
-async fn call(pool: &Pool, class: &str) -> Result<Value, Error> {
+pub(super) async fn call(pool: &Pool, class: &str) -> Result<Value, Error> {
     let answer = pool
         .call(input(class).to_string(), Arc::new(Recorder::default()))
         .await?;

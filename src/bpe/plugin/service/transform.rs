@@ -45,7 +45,8 @@ enum Then {
 
 enum Output {
     Bytes(Cursor<Vec<u8>>),
-    Reader(Box<dyn Read + Send>),
+    /// With the name of what it reads.
+    Reader(Box<dyn Read + Send>, &'static str),
 }
 
 /// The next piece of what came out, and whether there may be more at once.
@@ -128,9 +129,9 @@ impl Transform {
     fn open(&mut self, collected: Vec<u8>, then: Then) -> Result<Piece, String> {
         let input = Cursor::new(collected);
         self.output = match then {
-            Then::FromGzip => Output::Reader(Box::new(MultiGzDecoder::new(input))),
-            Then::FromBzip2 => Output::Reader(Box::new(MultiBzDecoder::new(input))),
-            Then::FromLzma2 => Output::Reader(Box::new(XzReader::new(input, true))),
+            Then::FromGzip => Output::Reader(Box::new(MultiGzDecoder::new(input)), "gzip"),
+            Then::FromBzip2 => Output::Reader(Box::new(MultiBzDecoder::new(input)), "bzip2"),
+            Then::FromLzma2 => Output::Reader(Box::new(XzReader::new(input, true)), "lzma2"),
             Then::Open(kem) => Output::Bytes(Cursor::new(kem.open(input.get_ref())?)),
         };
         self.read()
@@ -150,16 +151,16 @@ impl Transform {
     }
 
     pub(super) fn read(&mut self) -> Result<Piece, String> {
-        let reader: &mut dyn Read = match &mut self.output {
-            Output::Bytes(bytes) => bytes,
-            Output::Reader(reader) => reader,
+        let (reader, kind): (&mut dyn Read, _) = match &mut self.output {
+            Output::Bytes(bytes) => (bytes, "plain"),
+            Output::Reader(reader, kind) => (reader, *kind),
         };
         let mut piece = Vec::new();
         let limit = u64::try_from(PIECE).unwrap_or(u64::MAX);
         reader
             .take(limit)
             .read_to_end(&mut piece)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| format!("this is not {kind} content, or it is damaged: {error}"))?;
         let more = piece.len() == PIECE;
         Ok((piece, more))
     }
