@@ -184,15 +184,11 @@ fn start_bpe(
     let Some(settings) = config.engine() else {
         return Ok(());
     };
-    let validator = crate::command::validate::judging();
-    crate::bpe::role::start(
-        settings,
-        validator,
-        store,
-        health,
-        Clock::system(),
-        shutdown,
-    )?;
+    let judges = crate::bpe::role::Judges {
+        validator: crate::command::validate::judging(),
+        judge: std::sync::Arc::new(crate::command::plugin::judged),
+    };
+    crate::bpe::role::start(settings, judges, store, health, Clock::system(), shutdown)?;
     Ok(())
 }
 

@@ -65,7 +65,7 @@ Examples:
     /// Try processes without a network; look after the running ones.
     #[command(subcommand)]
     Process(command::process::Process),
-    /// Check, list and pack process plugins.
+    /// Write, check, test, pack and deploy process plugins.
     #[command(subcommand)]
     Plugin(command::plugin::Plugin),
     /// Judge FHIR resources in files by their profiles, without a server.

@@ -2,7 +2,9 @@
 
 pub mod activity;
 pub mod deploy;
+pub mod folder;
 pub mod host;
+pub mod installed;
 pub mod js;
 pub mod local_fhir;
 pub mod own;

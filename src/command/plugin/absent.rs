@@ -13,6 +13,18 @@ pub fn check(_: &[PathBuf]) -> anyhow::Result<ExitCode> {
     bail!(ABSENT)
 }
 
+pub fn new(_: &Path, _: &str, _: Option<&Path>) -> anyhow::Result<ExitCode> {
+    bail!(ABSENT)
+}
+
+pub fn test(_: &Path, _: Option<&str>, _: bool, _: bool) -> anyhow::Result<ExitCode> {
+    bail!(ABSENT)
+}
+
+pub fn deploy(_: &Path, _: Option<&Path>, _: bool, _: &Configuration) -> anyhow::Result<ExitCode> {
+    bail!(ABSENT)
+}
+
 pub fn list(_: &Configuration, _: bool) -> anyhow::Result<ExitCode> {
     bail!(ABSENT)
 }

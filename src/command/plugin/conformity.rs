@@ -1,26 +1,47 @@
 //! Whether the resources of a package are what their profiles say.
 
+use crate::bpe::plugin::package::{Package, Problem};
 use crate::fhir::validate::{Finding, Library, judge};
 use crate::fhir::{initial, profile};
 use crate::r4::Resource;
 
-/// What is wrong, by file.
-pub fn problems<'a>(
-    resources: impl Iterator<Item = (&'a str, &'a Resource)> + Clone,
-) -> anyhow::Result<Vec<String>> {
-    let built_in = initial::built_in()?;
-    let own = resources.clone().map(|(_, resource)| resource);
+/// What is wrong with the resources of a package, by file.
+#[must_use]
+pub fn judged(package: &Package) -> Vec<Problem> {
+    let built_in = match initial::built_in() {
+        Ok(built_in) => built_in,
+        Err(error) => return vec![problem("", format!("cannot be judged: {error}"))],
+    };
+    let own = package.resources.iter().map(|one| &one.resource);
     let library = Library::of(built_in.iter().chain(own));
     let mut problems = Vec::new();
-    for (file, resource) in resources {
-        let mut resource = resource.clone();
-        profile::ensure(&mut resource);
-        // A library of resources that are all there lacks none.
-        let findings = judge(&library, &resource.into_value(), &[])
-            .map_err(|missing| anyhow::anyhow!("definitions are missing: {missing:?}"))?;
-        let errors = findings.into_iter().filter(Finding::is_error);
-        problems
-            .extend(errors.map(|finding| format!("{file}: {} [{}]", finding.text, finding.rule)));
+    for one in &package.resources {
+        problems.extend(of_resource(&library, &one.file, one.resource.clone()));
     }
-    Ok(problems)
+    problems
+}
+
+fn of_resource(library: &Library, file: &str, mut resource: Resource) -> Vec<Problem> {
+    profile::ensure(&mut resource);
+    match judge(library, &resource.into_value(), &[]) {
+        Ok(findings) => findings
+            .into_iter()
+            .filter(Finding::is_error)
+            .map(|finding| problem(file, format!("{} [{}]", finding.text, finding.rule)))
+            .collect(),
+        // What other packages bring is known to the server only.
+        Err(missing) => {
+            tracing::debug!(file, ?missing, "is judged by the own FHIR server");
+            Vec::new()
+        }
+    }
+}
+
+fn problem(file: &str, message: String) -> Problem {
+    Problem {
+        file: file.to_owned(),
+        place: String::new(),
+        message,
+        warning: false,
+    }
 }

@@ -1,9 +1,8 @@
 //! A program without the FHIR role has no validator; the server judges at deployment.
 
-use crate::r4::Resource;
+use crate::bpe::plugin::package::{Package, Problem};
 
-pub fn problems<'a>(
-    _: impl Iterator<Item = (&'a str, &'a Resource)> + Clone,
-) -> anyhow::Result<Vec<String>> {
-    Ok(Vec::new())
+#[must_use]
+pub fn judged(_: &Package) -> Vec<Problem> {
+    Vec::new()
 }

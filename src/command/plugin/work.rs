@@ -10,9 +10,11 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::conformity;
-use crate::bpe::plugin::package::{
-    Files, Package, Refused, Site, Substitutes, content, load, load_all,
-};
+pub use super::deploy::deploy;
+pub use super::new::new;
+pub use super::test::test;
+use crate::bpe::plugin::folder::load_all;
+use crate::bpe::plugin::package::{Files, Package, Refused, Site, Substitutes, content, load};
 use crate::cli::Configuration;
 use crate::command::table::Table;
 use crate::config::Needs;
@@ -43,31 +45,35 @@ fn files(path: &Path) -> anyhow::Result<Files> {
 pub fn check(packages: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let mut sound = true;
     for path in packages {
-        match load(&files(path)?, &site()) {
-            Ok(package) => {
-                for warning in &package.warnings {
-                    println!("warning: {warning}");
-                }
-                let resources = package.resources.iter();
-                let named = resources.map(|one| (one.file.as_str(), &one.resource));
-                let problems = conformity::problems(named)?;
-                if !problems.is_empty() {
-                    sound = false;
-                    for problem in problems {
-                        println!("error: {problem}");
-                    }
-                    println!("{}: is refused", path.display());
-                    continue;
-                }
-                println!("{}: {}", path.display(), summary(&package));
-            }
-            Err(refused) => {
-                sound = false;
-                report(path, &refused);
-            }
+        match checked(path)? {
+            Some((_, package)) => println!("{}: {}", path.display(), summary(&package)),
+            None => sound = false,
         }
     }
     Ok(exit_code(sound))
+}
+
+/// Reads a package and judges its resources. What is wrong or odd is printed; nothing is left of a
+/// package that is refused.
+pub(super) fn checked(path: &Path) -> anyhow::Result<Option<(Files, Package)>> {
+    let files = files(path)?;
+    let package = match load(&files, &site()) {
+        Ok(package) => package,
+        Err(refused) => {
+            report(path, &refused);
+            return Ok(None);
+        }
+    };
+    for warning in &package.warnings {
+        println!("warning: {warning}");
+    }
+    let problems = conformity::judged(&package);
+    if problems.is_empty() {
+        return Ok(Some((files, package)));
+    }
+    let origin = package.origin;
+    report(path, &Refused { origin, problems });
+    Ok(None)
 }
 
 fn report(path: &Path, refused: &Refused) {
@@ -109,7 +115,8 @@ pub fn list(configuration: &Configuration, json: bool) -> anyhow::Result<ExitCod
         bpe: false,
     })?;
     let folder = config.bpe.plugin_dir.as_ref();
-    let found = load_all(folder.map(|folder| folder.0.as_path()), &site())?;
+    let path = folder.map(|folder| folder.0.as_path());
+    let found = load_all(path, &site(), &conformity::judged)?;
     let mut table = Table::new(&["package", "name", "version", "processes", "state"]);
     for package in &found.packages {
         let state = if package.draft { "draft" } else { "active" };
@@ -137,33 +144,35 @@ pub fn list(configuration: &Configuration, json: bool) -> anyhow::Result<ExitCod
 }
 
 pub fn pack(folder: &Path, to: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let files = Files::folder(folder);
-    let package = match load(&files, &site()) {
-        Ok(package) => package,
-        Err(refused) => {
-            report(folder, &refused);
-            return Ok(ExitCode::FAILURE);
-        }
+    let Some((files, package)) = checked(folder)? else {
+        return Ok(ExitCode::FAILURE);
     };
     let usual = || {
         let manifest = &package.manifest;
-        PathBuf::from(format!(
-            "{}-{}.dsf",
-            manifest.name,
-            manifest.version.as_str()
-        ))
+        let version = manifest.version.as_str();
+        PathBuf::from(format!("{}-{version}.dsf", manifest.name))
     };
     let target = to.map_or_else(usual, Path::to_owned);
-    write(&files, &package, folder, &target)
+    if package.manifest.draft {
+        println!("warning: plugin.toml says draft = true; take it out for a release");
+    }
+    File::create(&target)
+        .and_then(|file| write_archive(&files, &package, folder, file))
         .with_context(|| format!("cannot write {}", target.display()))?;
     println!("{}", target.display());
     Ok(ExitCode::SUCCESS)
 }
 
-fn write(files: &Files, package: &Package, folder: &Path, target: &Path) -> anyhow::Result<()> {
-    let mut archive = ZipWriter::new(File::create(target)?);
+/// Writes the files of a package into one archive.
+pub(super) fn write_archive(
+    files: &Files,
+    package: &Package,
+    folder: &Path,
+    file: File,
+) -> std::io::Result<()> {
+    let mut archive = ZipWriter::new(file);
     for path in content(package, folder)? {
-        let bytes = files.bytes(&path).map_err(anyhow::Error::msg)?;
+        let bytes = files.bytes(&path).map_err(std::io::Error::other)?;
         archive.start_file(&path, SimpleFileOptions::default())?;
         archive.write_all(&bytes)?;
     }

@@ -72,7 +72,7 @@ pub fn run(process: &Process) -> anyhow::Result<ExitCode> {
             json,
             trace,
             store: Place::Memory,
-        } => test(
+        } => play(
             files,
             Output {
                 json: *json,
@@ -101,9 +101,9 @@ pub fn run(process: &Process) -> anyhow::Result<ExitCode> {
 
 /// How to print.
 #[derive(Clone, Copy)]
-struct Output {
-    json: bool,
-    trace: bool,
+pub(super) struct Output {
+    pub json: bool,
+    pub trace: bool,
 }
 
 /// Plays on a private cluster in a temporary folder.
@@ -113,14 +113,19 @@ fn on_a_database(files: &[PathBuf], output: Output) -> anyhow::Result<bool> {
     let database = runtime.block_on(Database::scratch(&home))?;
     let store = runtime.block_on(database.store(Schema::Bpe))?;
     let handle = runtime.handle().clone();
-    let outcome = test(files, output, Some(&Floor { store, handle }));
+    let outcome = play(files, output, Some(&Floor { store, handle }));
     runtime.block_on(database.close());
     // What cannot be removed is in the folder for temporary things.
     let _ = std::fs::remove_dir_all(&home);
     outcome
 }
 
-fn test(files: &[PathBuf], output: Output, floor: Option<&Floor>) -> anyhow::Result<bool> {
+/// Plays scenarios and prints what came of them; whether all passed.
+pub(super) fn play(
+    files: &[PathBuf],
+    output: Output,
+    floor: Option<&Floor>,
+) -> anyhow::Result<bool> {
     let Output { json, trace } = output;
     let mut failed = 0;
     for file in files {

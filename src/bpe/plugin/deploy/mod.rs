@@ -1,7 +1,7 @@
 //! Brings processes into force: their resources to the own FHIR server, their models to the engine.
 //!
-//! [`plan`] and [`bundle`] are pure; [`deploy`] carries them out. A process whose resources the
-//! server refuses is not deployed, and the others are.
+//! [`plan`] and [`bundle`] are pure; [`deploy`] carries them out. A package of which the server
+//! refuses a resource is left as it was, and the others are deployed.
 
 mod bundle;
 mod plan;
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sha2::{Digest, Sha256};
 
 use super::local_fhir::{LocalFhir, Request, Unreachable};
-use super::package::{Found, Package, Prepared, Process};
+use super::package::{Found, Package, Prepared, Problem, Process, Refused};
 use crate::bpe::plugin::ProcessId;
 use crate::bpe::runtime::{self, DeployError};
 use crate::kernel::Clock;
@@ -38,9 +38,8 @@ pub struct Settings {
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     pub processes: Vec<(ProcessId, State)>,
-    /// Processes left as they were because the server refused a resource.
-    pub failed: Vec<ProcessId>,
-    pub refusals: Vec<Refusal>,
+    /// Packages left as they were because the server refused a resource.
+    pub refused: Vec<Refused>,
     /// Files that differ from what the server got under the same version. They stay here: a
     /// released version is never changed.
     pub changed: Vec<String>,
@@ -169,11 +168,14 @@ fn candidates<'a>(found: &'a Found, settings: &Settings) -> Vec<Candidate<'a>> {
             }
         })
     };
-    found.packages.iter().flat_map(of_package).collect()
+    let mut packages: Vec<&Package> = found.packages.iter().collect();
+    // What is deployed last is the newest version: the one that timers and signals start.
+    packages.sort_by_cached_key(|package| package.manifest.version.numbers());
+    packages.into_iter().flat_map(of_package).collect()
 }
 
-/// The candidates, and as excluded what no plugin brings any more. While a plugin is refused its
-/// processes are not gone but broken, and which they are is unknown: then nothing is removed.
+/// The candidates, and as excluded what no plugin brings any more. While a plugin cannot be read
+/// its processes are not gone but broken, and which they are is unknown: then nothing is removed.
 fn wanted<'a>(candidates: &'a [Candidate<'a>], known: &Known, found: &Found) -> Vec<Wanted<'a>> {
     let mut wanted: Vec<Wanted<'a>> = candidates
         .iter()
@@ -183,7 +185,7 @@ fn wanted<'a>(candidates: &'a [Candidate<'a>], known: &Known, found: &Found) -> 
             resources: candidate.resources().collect(),
         })
         .collect();
-    if found.refused.is_empty() {
+    if !found.incomplete {
         for process in known.states.keys() {
             if !wanted.iter().any(|one| one.process == *process) {
                 wanted.push(Wanted {
@@ -222,15 +224,19 @@ async fn conclude(
     outcome: Outcome,
 ) -> Result<Report, Error> {
     let Outcome { refusals, kept } = outcome;
-    let refused: BTreeSet<&Place> = refusals.iter().map(|refusal| &refusal.place).collect();
-    let is_whole = |candidate: &&Candidate<'_>| {
-        candidate.state == State::Excluded
-            || !candidate
-                .resources()
-                .any(|one| refused.contains(&place(one)))
+    let refused = refused(candidates, &refusals);
+    let is_brought = |refusal: &&Refusal| {
+        let mut all = candidates.iter().flat_map(Candidate::resources);
+        all.any(|one| refusal.place == place(one))
     };
-    let (whole, failed): (Vec<&Candidate<'_>>, Vec<&Candidate<'_>>) =
-        candidates.iter().partition(is_whole);
+    for refusal in refusals.iter().filter(|refusal| !is_brought(refusal)) {
+        tracing::warn!("a resource of a removed process stays: {}", refusal.message);
+    }
+    let is_whole = |candidate: &&Candidate<'_>| {
+        let origin = &candidate.package.origin;
+        !refused.iter().any(|package| package.origin == *origin)
+    };
+    let whole: Vec<&Candidate<'_>> = candidates.iter().filter(is_whole).collect();
     let models: Vec<Deployed> = whole
         .iter()
         .map(|candidate| Deployed::of(candidate, &kept))
@@ -254,10 +260,35 @@ async fn conclude(
             .iter()
             .map(|one| (one.id.clone(), one.state))
             .collect(),
-        failed: failed.iter().map(|one| one.id.clone()).collect(),
         changed: changed(&whole, &kept),
-        refusals,
+        refused,
     })
+}
+
+/// The packages that the server did not take, with what it said of which file.
+fn refused(candidates: &[Candidate<'_>], refusals: &[Refusal]) -> Vec<Refused> {
+    let mut refused: BTreeMap<&str, BTreeMap<&str, &Refusal>> = BTreeMap::new();
+    for candidate in candidates.iter().filter(|one| one.state != State::Excluded) {
+        for one in candidate.resources() {
+            if let Some(refusal) = refusals.iter().find(|refusal| refusal.place == place(one)) {
+                let files = refused.entry(&candidate.package.origin).or_default();
+                files.insert(&one.file, refusal);
+            }
+        }
+    }
+    let problem = |(file, refusal): (&str, &Refusal)| Problem {
+        file: file.to_owned(),
+        place: "the own FHIR server refuses it".to_owned(),
+        message: refusal.message.clone(),
+        warning: false,
+    };
+    refused
+        .into_iter()
+        .map(|(origin, files)| Refused {
+            origin: origin.to_owned(),
+            problems: files.into_iter().map(problem).collect(),
+        })
+        .collect()
 }
 
 /// Files that are not what was kept on the server.

@@ -117,7 +117,9 @@ pub fn plan<'a>(wanted: &[Wanted<'a>], known: &Known) -> Vec<Step<'a>> {
     steps.extend(resources.into_iter().map(
         |(place, (prepared, state))| match known.state(&place) {
             None => Step::Create(prepared, state),
-            Some(_) if state == State::Draft => Step::Replace(prepared, state),
+            Some(_) if state == State::Draft && known.differs(&place, prepared) => {
+                Step::Replace(prepared, state)
+            }
             Some(old) if old != state => Step::Replace(prepared, state),
             Some(_) => Step::Check(prepared, state),
         },
@@ -138,6 +140,11 @@ fn is_obsolete(users: &[String], wanted: &[Wanted<'_>]) -> bool {
 }
 
 impl Known {
+    /// Whether something else was put there.
+    fn differs(&self, place: &Place, prepared: &Prepared) -> bool {
+        self.digests.get(place) != Some(&super::digest(prepared))
+    }
+
     /// As what a resource was put on the server; nothing when it is not there.
     fn state(&self, place: &Place) -> Option<State> {
         let users = self.resources.get(place)?;

@@ -98,6 +98,14 @@ impl Plugins {
     }
 }
 
+impl Plugins {
+    /// Whether the code of the process is here.
+    #[must_use]
+    pub fn brings(&self, process: &ProcessId) -> bool {
+        self.processes.contains_key(process)
+    }
+}
+
 fn form_keys(process: &super::package::Process) -> HashMap<String, String> {
     process
         .graph

@@ -265,7 +265,9 @@ fn compare(
             .flat_map(|model| &model.uses)
             .any(|one| one.class == shape.key);
         if !used {
-            problems.warning(entry, &shape.key, "no model names this activity");
+            let message = "no model of the package names this activity; remove it, or correct its \
+                           name to the camunda:class it is meant for";
+            problems.error(entry, &shape.key, message);
         }
         if let Some(strategy) = &shape.business_key_strategy
             && !["SAME", "ALTERNATIVE", "NEW"].contains(&strategy.as_str())

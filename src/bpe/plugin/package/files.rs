@@ -3,7 +3,7 @@
 //! Only what the package names is read, never more than a bound, and nothing outside of it: paths
 //! that leave the package, also by symbolic links, are refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::path::{Component, Path, PathBuf};
@@ -15,6 +15,8 @@ const LARGEST_FILE: u64 = 16 * 1024 * 1024;
 /// Bytes of all files of an archive, unpacked.
 const LARGEST_PACKAGE: u64 = 64 * 1024 * 1024;
 const MOST_FILES: usize = 2_000;
+
+const EXAMPLE: &str = "hello-world";
 
 /// The packages that come with this program.
 #[derive(RustEmbed)]
@@ -66,9 +68,30 @@ impl Files {
         }
     }
 
-    /// The packages that come with this program.
+    /// The package that new ones are copied from. It is in force nowhere.
+    #[must_use]
+    pub fn example() -> Self {
+        let mut all = Self::embedded();
+        Self::memory(EXAMPLE, all.remove(EXAMPLE).unwrap_or_default())
+    }
+
+    /// The types of the host interface for editors: `dsf.d.ts`.
+    #[must_use]
+    pub fn types() -> Option<Vec<u8>> {
+        BuiltIn::get("dsf.d.ts").map(|file| file.data.into_owned())
+    }
+
+    /// The packages that come with this program and are in force on every node.
     #[must_use]
     pub fn built_in() -> Vec<Self> {
+        let mut all = Self::embedded();
+        all.remove(EXAMPLE);
+        all.into_iter()
+            .map(|(origin, files)| Self::memory(&origin, files))
+            .collect()
+    }
+
+    fn embedded() -> BTreeMap<String, BTreeMap<String, Vec<u8>>> {
         let mut packages: BTreeMap<String, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
         for path in BuiltIn::iter() {
             if let Some((package, file)) = path.split_once('/')
@@ -79,9 +102,29 @@ impl Files {
             }
         }
         packages
-            .into_iter()
-            .map(|(origin, files)| Self::memory(&origin, files))
-            .collect()
+    }
+
+    /// The files below these folders of the package, in order. A folder that cannot be listed has
+    /// none; what is named in the manifest is read all the same.
+    #[must_use]
+    pub fn below(&self, folders: &[&str]) -> BTreeSet<String> {
+        match &self.source {
+            Source::Memory(files) => files
+                .keys()
+                .filter(|path| {
+                    path.split_once('/')
+                        .is_some_and(|(first, _)| folders.contains(&first))
+                })
+                .cloned()
+                .collect(),
+            Source::Folder(root) => {
+                let mut found = BTreeSet::new();
+                for folder in folders {
+                    list(&root.join(folder), folder, &mut found);
+                }
+                found
+            }
+        }
     }
 
     /// The bytes of a file.
@@ -107,6 +150,19 @@ impl Files {
     /// Why there is none, in words.
     pub fn text(&self, path: &str) -> Result<String, String> {
         String::from_utf8(self.bytes(path)?).map_err(|_| "is not UTF-8 text".to_owned())
+    }
+}
+
+fn list(folder: &Path, name: &str, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = format!("{name}/{}", entry.file_name().to_string_lossy());
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => list(&entry.path(), &path, found),
+            Ok(_) if found.len() < MOST_FILES => {
+                found.insert(path);
+            }
+            _ => {}
+        }
     }
 }
 

@@ -17,6 +17,10 @@ pub struct Manifest {
     pub title: Option<String>,
     pub publisher: Option<String>,
     pub license: Option<String>,
+    /// The generation of the DSF that the resources were written for.
+    pub api: Api,
+    /// Not released: its resources are refreshed, and people see that it is a draft.
+    pub draft: bool,
     pub processes: Vec<ProcessEntry>,
     /// The module that exports `activities`.
     pub entry: Option<String>,
@@ -34,8 +38,11 @@ pub struct Version(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessEntry {
     pub id: String,
+    /// Address of the ActivityDefinition, where resources are made from `messages`.
+    pub url: Option<String>,
     pub model: String,
     pub resources: Vec<String>,
+    pub messages: Vec<MessageEntry>,
     pub on_failure: OnFailure,
 }
 
@@ -54,6 +61,25 @@ pub struct WorkerEntry {
     pub command: Vec<String>,
     /// Files of the package that the code needs beside its entry.
     pub files: Vec<String>,
+}
+
+/// A `[[process.message]]`: a message that the process receives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageEntry {
+    pub name: String,
+    /// Codes of who may send it.
+    pub from: Vec<String>,
+    /// People send it, too.
+    pub draft: bool,
+}
+
+/// Generations of the process API.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Api {
+    /// Of DSF 1: resources are brought to what DSF 2 asks for.
+    One,
+    #[default]
+    Two,
 }
 
 /// What an exception that nobody handles leads to.
@@ -77,6 +103,13 @@ impl Version {
         &self.0
     }
 
+    /// In an order in which 1.10 comes after 1.9.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<u64> {
+        let parts = self.0.split('.');
+        parts.map(|part| part.parse().unwrap_or(u64::MAX)).collect()
+    }
+
     /// `1.0` of `1.0.2.0`.
     #[must_use]
     pub fn resource_version(&self) -> &str {
@@ -84,6 +117,13 @@ impl Version {
         let end = dots.nth(1).map_or(self.0.len(), |(at, _)| at);
         &self.0[..end]
     }
+}
+
+/// Who may send a message, by codes that need nothing else to be said.
+const SENDERS: [&str; 2] = ["LOCAL_ALL", "REMOTE_ALL"];
+
+fn text_or_empty(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// Reads the manifest; nothing when a problem was found.
@@ -125,6 +165,8 @@ impl Section<'_> {
             "title",
             "publisher",
             "license",
+            "api",
+            "draft",
             "process",
             "runtime",
             "capabilities",
@@ -138,6 +180,7 @@ impl Section<'_> {
             self.text("publisher"),
             self.text("license"),
         );
+        let (api, draft) = (self.api(), self.flag("draft"));
         let processes = self.processes();
         let (entry, worker) = self.runtime();
         let capabilities = self.capabilities();
@@ -149,6 +192,8 @@ impl Section<'_> {
             title,
             publisher,
             license,
+            api,
+            draft,
             processes,
             entry,
             worker,
@@ -201,6 +246,31 @@ impl Section<'_> {
             );
         }
         version
+    }
+
+    fn api(&mut self) -> Api {
+        match self.table.get("api").map(Value::as_integer) {
+            None | Some(Some(2)) => Api::Two,
+            Some(Some(1)) => Api::One,
+            Some(_) => {
+                self.error(
+                    "api",
+                    "must be 1 or 2: the DSF its resources are written for",
+                );
+                Api::Two
+            }
+        }
+    }
+
+    fn flag(&mut self, key: &str) -> bool {
+        match self.table.get(key) {
+            None => false,
+            Some(Value::Boolean(flag)) => *flag,
+            Some(_) => {
+                self.error(key, "must be true or false");
+                false
+            }
+        }
     }
 
     fn date(&mut self) -> Option<String> {
@@ -283,9 +353,14 @@ impl Section<'_> {
     }
 
     fn process(&mut self) -> Option<ProcessEntry> {
-        self.only(&["id", "model", "resources", "on-failure"]);
-        let (id, model) = (self.required("id"), self.required("model"));
-        let resources = self.resources();
+        self.only(&["id", "url", "model", "resources", "message", "on-failure"]);
+        let url = self.text("url");
+        let (id, model) = (self.process_id(url.as_deref()), self.required("model"));
+        let messages = self.messages();
+        if url.is_none() && !messages.is_empty() {
+            self.error("url", "is missing: what is made of a message needs it");
+        }
+        let resources = self.resources(messages.is_empty());
         let on_failure = self.choice(
             "on-failure",
             &[
@@ -293,25 +368,92 @@ impl Section<'_> {
                 ("incident", OnFailure::Incident),
             ],
         );
-        if let Some(id) = &id
-            && !super::naming::is_process_id(id)
-        {
-            self.error(
-                "id",
-                format!("{id} is not of the form domain_name (letters, digits, -)"),
-            );
-        }
         Some(ProcessEntry {
             id: id?,
+            url,
             model: model?,
             resources,
+            messages,
             on_failure,
         })
     }
 
-    fn resources(&mut self) -> Vec<String> {
+    /// The id may be left out where the url says it.
+    fn process_id(&mut self, url: Option<&str>) -> Option<String> {
+        let of_url = url.map(super::naming::process_id);
+        if let Some(None) = of_url {
+            self.error(
+                "url",
+                "must be of the form http://<domain>/bpe/Process/<name>",
+            );
+        }
+        let of_url = of_url.flatten();
+        if !self.table.contains_key("id") && of_url.is_some() {
+            return of_url;
+        }
+        let id = self.required("id")?;
+        if !super::naming::is_process_id(&id) {
+            let message = format!("{id} is not of the form domain_name (letters, digits, -)");
+            self.error("id", message);
+        } else if let Some(other) = of_url.filter(|other| *other != id) {
+            self.error("id", format!("is {id}, the url says {other}"));
+        }
+        Some(id)
+    }
+
+    fn messages(&mut self) -> Vec<MessageEntry> {
+        let entries = match self.table.get("message") {
+            None => return Vec::new(),
+            Some(Value::Array(entries)) => entries,
+            Some(_) => {
+                self.error("message", "must be written as [[process.message]]");
+                return Vec::new();
+            }
+        };
+        let mut messages = Vec::new();
+        for (number, entry) in (1..).zip(entries) {
+            let prefix = format!("{}message[{number}].", self.prefix);
+            if let Value::Table(table) = entry {
+                let mut section = Section {
+                    table,
+                    prefix,
+                    problems: self.problems,
+                };
+                messages.extend(section.message());
+            } else {
+                self.error("message", "must be written as [[process.message]]");
+            }
+        }
+        messages
+    }
+
+    fn message(&mut self) -> Option<MessageEntry> {
+        self.only(&["name", "from", "draft"]);
+        let name = self.required("name");
+        let draft = self.flag("draft");
+        let from = match self.table.get("from") {
+            None => vec!["LOCAL_ALL".to_owned()],
+            Some(Value::Array(codes)) => codes.iter().map(text_or_empty).collect(),
+            Some(one) => vec![text_or_empty(one)],
+        };
+        if let Some(code) = from.iter().find(|code| !SENDERS.contains(&code.as_str())) {
+            let known = SENDERS.join(", ");
+            self.error(
+                "from",
+                format!("'{code}' is none of {known}; for others write an ActivityDefinition"),
+            );
+        }
+        Some(MessageEntry {
+            name: name?,
+            from,
+            draft,
+        })
+    }
+
+    fn resources(&mut self, needed: bool) -> Vec<String> {
         let list = match self.table.get("resources") {
             Some(Value::Array(list)) if !list.is_empty() => list,
+            None if !needed => return Vec::new(),
             _ => {
                 self.error(
                     "resources",

@@ -3,22 +3,27 @@
 //! A package is used as a whole or not at all, and one that is refused says everything that is
 //! wrong with it. No package can harm another.
 
+mod adapt;
 mod code;
 mod content;
 mod cross;
 mod draft;
 mod files;
+#[cfg(test)]
+mod known;
+mod lint;
 mod manifest;
+mod message;
 mod model;
 mod naming;
 mod placeholder;
 mod problem;
 mod resource;
+mod scaffold;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use crate::bpe::model::Graph;
 use crate::bpe::plugin::ProcessId;
@@ -26,12 +31,13 @@ use crate::bpe::plugin::ProcessId;
 pub use code::{Code, Program};
 pub use content::content;
 pub use files::{Files, candidates};
-pub use manifest::{Manifest, OnFailure, ProcessEntry, Version};
+pub use manifest::{Api, Manifest, MessageEntry, OnFailure, ProcessEntry, Version};
 pub(crate) use model::{DEFAULT_LISTENERS, FORM_MEMBERS, MESSAGE_FIELDS};
 pub use placeholder::Substitutes;
 pub use problem::{Problem, Refused};
 pub(crate) use resource::DEPLOYED_TYPES;
 pub use resource::Prepared;
+pub use scaffold::{Named, Scaffold, scaffold};
 
 use placeholder::{Syntax, replace};
 use problem::Problems;
@@ -74,6 +80,8 @@ pub struct Site<'a> {
 pub struct Found {
     pub packages: Vec<Package>,
     pub refused: Vec<Refused>,
+    /// A package is refused of which nothing is in force: which processes it has is unknown.
+    pub incomplete: bool,
 }
 
 /// Reads one package.
@@ -131,6 +139,14 @@ fn read(files: &Files, site: &Site<'_>, problems: &mut Problems) -> Option<Packa
         return None;
     }
     let code = code::read(files, &manifest, &models, site, problems);
+    let parts = lint::Parts {
+        files,
+        manifest: &manifest,
+        models: &models,
+        resources: &prepared,
+        of_process: &resources,
+    };
+    lint::lint(&parts, problems);
     let processes = manifest.processes.iter().zip(models).zip(resources);
     let version = manifest.version.resource_version();
     let processes = processes
@@ -147,7 +163,7 @@ fn read(files: &Files, site: &Site<'_>, problems: &mut Problems) -> Option<Packa
         .collect();
     Some(Package {
         origin: files.origin.clone(),
-        draft: naming::is_draft(&files.origin),
+        draft: manifest.draft || naming::is_draft(&files.origin),
         processes,
         resources: prepared,
         code,
@@ -164,7 +180,7 @@ fn model(
     problems: &mut Problems,
 ) -> Option<model::Model> {
     let text = files.text(&entry.model).map_err(|message| vec![message]);
-    let text = text.and_then(|text| replace(&text, Syntax::Xml, manifest, &site.substitutes));
+    let text = text.and_then(|text| replace(&text, Syntax::Model, manifest, &site.substitutes));
     match text {
         Ok(text) => model::read(entry, text, manifest, problems),
         Err(messages) => {
@@ -176,89 +192,49 @@ fn model(
     }
 }
 
-/// Reads all packages of a folder and those that come with this program. A package of the folder
-/// takes the place of a built-in one with the same process.
-///
-/// # Errors
-/// When the folder cannot be listed.
-pub fn load_all(folder: Option<&Path>, site: &Site<'_>) -> std::io::Result<Found> {
-    let mut found = Found::default();
-    for path in folder.map(candidates).transpose()?.unwrap_or_default() {
-        let files = if path.is_dir() {
-            Ok(Files::folder(&path))
-        } else {
-            Files::archive(&path)
-        };
-        match files {
-            Ok(files) => found.add(load(&files, site)),
-            Err(message) => found.refused.push(unreadable(&path, message)),
-        }
-    }
-    for files in Files::built_in() {
-        match load(&files, site) {
-            Ok(package) if found.rival(&package).is_some() => {
-                tracing::info!(
-                    plugin = package.origin,
-                    "replaced by a plugin of the folder"
-                );
-            }
-            result => found.add(result),
-        }
-    }
-    Ok(found)
-}
-
-fn unreadable(path: &Path, message: String) -> Refused {
-    let origin = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let problem = Problem {
-        file: origin.clone(),
-        place: String::new(),
-        message,
-        warning: false,
-    };
-    Refused {
-        origin,
-        problems: vec![problem],
-    }
-}
-
 impl Found {
-    fn add(&mut self, result: Result<Package, Refused>) {
-        match result {
-            Ok(package) => match self.rival(&package) {
-                Some((process, other)) => {
-                    let message =
-                        format!("{process} is a process of {other} already; remove one of the two");
-                    let problem = Problem {
-                        file: manifest::FILE.to_owned(),
-                        place: "process".to_owned(),
-                        message,
-                        warning: false,
-                    };
-                    let origin = package.origin;
-                    self.refused.push(Refused {
-                        origin,
-                        problems: vec![problem],
-                    });
-                }
-                None => self.packages.push(package),
-            },
-            Err(refused) => self.refused.push(refused),
-        }
+    /// Why a package cannot be used beside the others: it brings a process that one of them brings.
+    #[must_use]
+    pub fn refusal(&self, package: &Package) -> Option<Refused> {
+        let problems: Vec<Problem> = package
+            .processes
+            .iter()
+            .filter_map(|process| {
+                let other = self
+                    .packages
+                    .iter()
+                    .find(|other| other.processes.iter().any(|one| one.id == process.id))?;
+                Some(Problem {
+                    file: manifest::FILE.to_owned(),
+                    place: "process".to_owned(),
+                    message: format!(
+                        "{} is a process of {} already; remove one of the two, or raise the first \
+                         or second number of the version",
+                        process.id, other.origin
+                    ),
+                    warning: false,
+                })
+            })
+            .collect();
+        (!problems.is_empty()).then(|| Refused {
+            origin: package.origin.clone(),
+            problems,
+        })
     }
 
-    /// The first process of a package that another one brings already, and that one's name.
-    fn rival(&self, package: &Package) -> Option<(ProcessId, String)> {
-        package.processes.iter().find_map(|process| {
-            let other = self
-                .packages
-                .iter()
-                .find(|other| other.processes.iter().any(|one| one.id == process.id))?;
-            Some((process.id.clone(), other.origin.clone()))
-        })
+    /// Adds the packages that come with this program, each unless others bring its processes.
+    pub fn add_built_in(&mut self, site: &Site<'_>) {
+        for files in Files::built_in() {
+            match load(&files, site) {
+                Ok(package) if self.refusal(&package).is_some() => {
+                    tracing::debug!(
+                        plugin = package.origin,
+                        "replaced by a plugin of the folder"
+                    );
+                }
+                Ok(package) => self.packages.push(package),
+                Err(refused) => self.refused.push(refused),
+            }
+        }
     }
 }

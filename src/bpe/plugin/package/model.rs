@@ -126,7 +126,8 @@ fn check(entry: &ProcessEntry, graph: &Graph, manifest: &Manifest, problems: &mu
     }
 }
 
-fn uses(file: &str, graph: &Graph, problems: &mut Problems) -> Vec<Use> {
+/// The code that a model names.
+pub(super) fn uses(file: &str, graph: &Graph, problems: &mut Problems) -> Vec<Use> {
     let mut uses = Vec::new();
     for (_, node) in graph.iter() {
         let element = format!("{} '{}'", node.kind.element(), node.id);

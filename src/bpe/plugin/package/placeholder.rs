@@ -1,4 +1,4 @@
-//! `#{…}` in models and resources (spec/bpe.md §5.3).
+//! `#{…}` in models and resources, `${…}` in resources (spec/bpe.md §5.3).
 
 use super::manifest::Manifest;
 
@@ -20,20 +20,29 @@ impl<'a> Substitutes<'a> {
     }
 }
 
-/// How a value must be written at its place.
-#[derive(Clone, Copy, Debug)]
+/// How placeholders look in a file, and how a value must be written there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Syntax {
     Json,
     Xml,
+    /// XML in which `${…}` is the business of the engine.
+    Model,
 }
 
 impl Syntax {
-    pub(super) fn of(path: &str) -> Self {
+    pub(super) fn of_resource(path: &str) -> Self {
         if path.ends_with(".json") {
             Self::Json
         } else {
             Self::Xml
         }
+    }
+
+    /// Where the next placeholder begins. Both forms mean the same in resources.
+    fn next(self, text: &str) -> Option<usize> {
+        let plain = text.find("#{");
+        let dollar = text.find("${").filter(|_| self != Self::Model);
+        plain.into_iter().chain(dollar).min()
     }
 
     fn escaped(self, value: &str) -> String {
@@ -42,7 +51,7 @@ impl Syntax {
                 let quoted = serde_json::Value::from(value).to_string();
                 quoted[1..quoted.len() - 1].to_owned()
             }
-            Self::Xml => value
+            Self::Xml | Self::Model => value
                 .replace('&', "&amp;")
                 .replace('<', "&lt;")
                 .replace('>', "&gt;")
@@ -64,7 +73,7 @@ pub(super) fn replace(
     let mut replaced = String::with_capacity(text.len());
     let mut problems = Vec::new();
     let mut rest = text;
-    while let Some(start) = rest.find("#{") {
+    while let Some(start) = syntax.next(rest) {
         let Some(length) = rest[start..].find('}') else {
             break;
         };
@@ -90,6 +99,26 @@ pub(super) fn replace(
     } else {
         Err(problems)
     }
+}
+
+/// The text with something in place of every placeholder, for those who only want to know what a
+/// file is about.
+pub(super) fn filled(text: &str, syntax: Syntax) -> String {
+    let mut done = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = syntax.next(rest) {
+        let Some(length) = rest[start..].find('}') else {
+            break;
+        };
+        done.push_str(&rest[..start]);
+        done.push_str(match &rest[start + 2..start + length] {
+            "version" => "1.0",
+            "date" => "2000-01-01",
+            name => name.split_once(':').map_or("value", |(_, default)| default),
+        });
+        rest = &rest[start + length + 1..];
+    }
+    done + rest
 }
 
 fn value(name: &str, manifest: &Manifest, substitutes: &Substitutes<'_>) -> Option<String> {

@@ -1,5 +1,7 @@
 //! What is wrong with a package, in words that say where and what to do.
 
+use std::path::Path;
+
 /// One thing wrong, or merely odd, in a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -26,6 +28,28 @@ impl std::fmt::Display for Problem {
 pub struct Refused {
     pub origin: String,
     pub problems: Vec<Problem>,
+}
+
+impl Refused {
+    /// A file that is no package.
+    #[must_use]
+    pub fn unreadable(path: &Path, message: String) -> Self {
+        let origin = path
+            .file_name()
+            .unwrap_or(path.as_os_str())
+            .to_string_lossy()
+            .into_owned();
+        let problem = Problem {
+            file: origin.clone(),
+            place: String::new(),
+            message,
+            warning: false,
+        };
+        Self {
+            origin,
+            problems: vec![problem],
+        }
+    }
 }
 
 fn listed(problems: &[Problem]) -> String {

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::adapt::adapt;
 use super::files::Files;
 use super::manifest::{Manifest, ProcessEntry};
+use super::message::Made;
 use super::placeholder::{Substitutes, Syntax, replace};
 use super::problem::Problems;
-use super::{cross, naming};
+use super::{cross, message, naming};
 use crate::r4::{Node, Resource, ResourceType, dsf, json, xml};
 
 /// In the order in which they are put on the server: what others need comes first.
@@ -22,17 +24,6 @@ pub(crate) const DEPLOYED_TYPES: [ResourceType; 9] = [
     ResourceType::Questionnaire,
     ResourceType::ActivityDefinition,
     ResourceType::Task,
-];
-
-const DSF_PROFILES: [&str; 8] = [
-    "activity-definition",
-    "code-system",
-    "library",
-    "measure",
-    "naming-system",
-    "questionnaire",
-    "structure-definition",
-    "value-set",
 ];
 
 /// A resource, ready to be put on the server.
@@ -66,14 +57,44 @@ impl Reader<'_> {
             self.known.insert(file.clone(), place);
             places.extend(place);
         }
+        let own: Vec<Made> = message::made(entry, self.manifest, self.substitutes.organization)
+            .into_iter()
+            .filter(|made| {
+                let mut files = places.iter().map(|at: &usize| &self.prepared[*at].resource);
+                !files.any(|resource| message::is_same(&made.resource, resource))
+            })
+            .collect();
+        for made in own {
+            places.extend(self.take(made, problems));
+        }
         let resources: Vec<&Prepared> = places.iter().map(|place| &self.prepared[*place]).collect();
         cross::check(entry, &resources, self.manifest, problems);
         places
     }
 
+    /// Checks what was made as if it were a file.
+    fn take(&mut self, made: Made, problems: &mut Problems) -> Option<usize> {
+        let resource = Resource::from_value(made.resource)?;
+        let prepared = self.checked(&made.name, resource);
+        self.keep(&made.name, prepared, problems)
+    }
+
     fn read(&mut self, file: &str, problems: &mut Problems) -> Option<usize> {
-        match self.prepare(file) {
-            Ok(prepared) => {
+        let prepared = self.prepare(file);
+        self.keep(file, prepared, problems)
+    }
+
+    fn keep(
+        &mut self,
+        file: &str,
+        prepared: Result<(Prepared, Vec<String>), Vec<String>>,
+        problems: &mut Problems,
+    ) -> Option<usize> {
+        match prepared {
+            Ok((prepared, changes)) => {
+                for change in changes {
+                    problems.warning(file, "", change);
+                }
                 self.prepared.push(prepared);
                 Some(self.prepared.len() - 1)
             }
@@ -86,27 +107,46 @@ impl Reader<'_> {
         }
     }
 
-    fn prepare(&self, file: &str) -> Result<Prepared, Vec<String>> {
+    /// The resource, and what had to be mended in it.
+    fn prepare(&self, file: &str) -> Result<(Prepared, Vec<String>), Vec<String>> {
         let one = |message: String| vec![message];
         let text = self.files.text(file).map_err(one)?;
-        let text = replace(&text, Syntax::of(file), self.manifest, self.substitutes)?;
+        let text = replace(
+            &text,
+            Syntax::of_resource(file),
+            self.manifest,
+            self.substitutes,
+        )?;
         let resource = parse(file, &text).map_err(one)?;
+        self.checked(file, resource)
+    }
+
+    fn checked(
+        &self,
+        file: &str,
+        mut resource: Resource,
+    ) -> Result<(Prepared, Vec<String>), Vec<String>> {
+        let one = |message: String| vec![message];
         let kind = resource
             .resource_type()
             .filter(|kind| DEPLOYED_TYPES.contains(kind))
             .ok_or_else(|| one(not_deployed(&resource)))?;
+        let changes = adapt(&mut resource, kind, self.manifest.api);
         let mut messages = Vec::new();
         check(kind, &resource, self.manifest, &mut messages);
         if kind == ResourceType::Task {
             super::draft::check(&resource, self.substitutes.organization, &mut messages);
         }
         match condition(kind, &resource) {
-            Some(condition) if messages.is_empty() => Ok(Prepared {
-                file: file.to_owned(),
-                kind,
-                condition,
-                resource,
-            }),
+            Some(condition) if messages.is_empty() => {
+                let prepared = Prepared {
+                    file: file.to_owned(),
+                    kind,
+                    condition,
+                    resource,
+                };
+                Ok((prepared, changes))
+            }
             _ => Err(messages),
         }
     }
@@ -121,7 +161,7 @@ fn not_deployed(resource: &Resource) -> String {
     )
 }
 
-fn parse(file: &str, text: &str) -> Result<Resource, String> {
+pub(super) fn parse(file: &str, text: &str) -> Result<Resource, String> {
     match file.rsplit_once('.').map(|(_, extension)| extension) {
         Some("json") => json::parse(text.as_bytes()).map_err(|error| error.to_string()),
         Some("xml") => xml::parse(text.as_bytes()).map_err(|error| error.to_string()),
@@ -149,13 +189,6 @@ fn condition(kind: ResourceType, resource: &Resource) -> Option<String> {
 }
 
 fn check(kind: ResourceType, resource: &Resource, manifest: &Manifest, messages: &mut Vec<String>) {
-    for profile in resource.profiles() {
-        if let Some((name, _)) = dsf_profile(profile).and_then(|name| name.split_once('|')) {
-            messages.push(format!(
-                "meta.profile: write {name} of the DSF without version"
-            ));
-        }
-    }
     match kind {
         ResourceType::Task => return,
         ResourceType::NamingSystem => {
@@ -183,18 +216,14 @@ fn check(kind: ResourceType, resource: &Resource, manifest: &Manifest, messages:
     }
 }
 
-fn dsf_profile(profile: &str) -> Option<&str> {
-    let name = profile.strip_prefix("http://dsf.dev/fhir/StructureDefinition/")?;
-    let plain = name.split('|').next().unwrap_or(name);
-    DSF_PROFILES.contains(&plain).then_some(name)
-}
-
 fn structure_definition(resource: &Resource, messages: &mut Vec<String>) {
     const OLD_BASE: &str = "http://dsf.dev/fhir/StructureDefinition/task-base";
     let base = resource.str("baseDefinition").unwrap_or_default();
     if base == OLD_BASE || base == "http://dsf.dev/fhir/StructureDefinition/task-base|1.0.0" {
         let now = "http://dsf.dev/fhir/StructureDefinition/task";
-        messages.push(format!("baseDefinition: task-base is of DSF 1; use {now}"));
+        messages.push(format!(
+            "baseDefinition: task-base is of DSF 1; use {now}, or say api = 1 in plugin.toml"
+        ));
     }
     for view in ["differential", "snapshot"] {
         let elements = resource
@@ -215,7 +244,7 @@ fn structure_definition(resource: &Resource, messages: &mut Vec<String>) {
     }
 }
 
-fn is_versioned_dsf(canonical: &str) -> bool {
+pub(super) fn is_versioned_dsf(canonical: &str) -> bool {
     let ours = canonical.starts_with("http://dsf.dev/fhir/");
     ours && (canonical.ends_with("|1.0.0") || canonical.ends_with("|2.0.0"))
 }
@@ -225,6 +254,10 @@ fn questionnaire(resource: &Resource, messages: &mut Vec<String>) {
         let id = item.text("linkId").unwrap_or_default();
         let required = item.get("required").and_then(Value::as_bool);
         let is_host = id == dsf::item::BUSINESS_KEY || id == dsf::item::USER_TASK_ID;
+        // FHIR itself forbids it on texts that are only shown.
+        if item.text("type") == Some("display") {
+            continue;
+        }
         if required.is_none() {
             messages.push(format!("item {id}: required must be set"));
         } else if is_host && required != Some(true) {

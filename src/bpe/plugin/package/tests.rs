@@ -131,7 +131,6 @@ fn what_does_not_fit_together_is_named_with_its_file() {
     .unwrap_err();
     let told: Vec<_> = refused.problems.iter().map(ToString::to_string).collect();
     for expected in [
-        "activity.json: meta.profile",
         "activity.json: version is 2.0, must be #{version}, here 1.0",
         "profile.json: #{hello.name} has no value: set the environment variable HELLO_NAME",
         "../secret.json: is not a path inside of the package",
@@ -176,4 +175,135 @@ fn process_ids_follow_from_urls() {
     assert!(naming::is_draft("my-process-1.0-SNAPSHOT.dsf"));
     assert!(naming::is_draft("my-process-RC12"));
     assert!(!naming::is_draft("my-process-MINE.dsf"));
+}
+
+fn zipped(name: &str, entries: &[(&str, &[u8])]) -> std::path::PathBuf {
+    use std::io::Write;
+    let path = std::env::temp_dir().join(format!("dsf-{}-{name}.dsf", std::process::id()));
+    let mut archive = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    for (name, bytes) in entries {
+        let options = zip::write::SimpleFileOptions::default();
+        archive.start_file(*name, options).unwrap();
+        archive.write_all(bytes).unwrap();
+    }
+    archive.finish().unwrap();
+    path
+}
+
+/// Issue list of bad packages: a path that leads out, a file that grows without end, a package that
+/// does, more files than anybody writes, and what is no archive at all.
+#[test]
+fn an_archive_is_refused_before_it_does_harm() {
+    let refused = |name: &str, entries: &[(&str, &[u8])]| {
+        let path = zipped(name, entries);
+        let told = Files::archive(&path).unwrap_err();
+        std::fs::remove_file(path).unwrap();
+        told
+    };
+    for out in ["../evil.js", "/etc/evil", "a/../../evil", "a\\..\\evil"] {
+        let told = refused("path", &[("plugin.toml", b""), (out, b"x")]);
+        assert!(told.contains("leads out of the package"), "{told}");
+    }
+    let zeros = vec![0; 17 * 1024 * 1024];
+    let told = refused("bomb", &[("main.js", &zeros)]);
+    assert!(told.contains("main.js"), "{told}");
+    let part = &zeros[..13 * 1024 * 1024];
+    let names: Vec<String> = (0..6).map(|number| format!("{number}.json")).collect();
+    let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), part)).collect();
+    assert!(refused("large", &many).contains("json"));
+    let names: Vec<String> = (0..2001).map(|number| format!("{number}")).collect();
+    let many: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &b""[..])).collect();
+    assert!(refused("many", &many).contains("more than 2000 files"));
+
+    let path = std::env::temp_dir().join(format!("dsf-{}-text.dsf", std::process::id()));
+    std::fs::write(&path, "not a zip").unwrap();
+    assert!(
+        Files::archive(&path)
+            .unwrap_err()
+            .contains("dsf plugin pack")
+    );
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn resources_of_dsf_1_are_mended_when_the_package_says_so() {
+    let files = |manifest: &str| {
+        files(&[
+            ("plugin.toml", manifest),
+            (
+                "hello.bpmn",
+                &MODEL.replace("\"x\"/>", "\"x\"/>").replace(
+                    "<camunda:field name=\"profile\" stringValue=\"x\"/>",
+                    "<camunda:field name=\"profile\" stringValue=\"x\"/>\
+                 <camunda:field name=\"messageName\" stringValue=\"x\"/>\
+                 <camunda:field name=\"instantiatesCanonical\" stringValue=\"x\"/>",
+                ),
+            ),
+            (
+                "activity.json",
+                &ACTIVITY
+                    .replace("\"2.0\"", "\"#{version}\"")
+                    .replace("|2.0.0", "|1.0.0"),
+            ),
+            (
+                "profile.json",
+                &PROFILE
+                    .replace("#{hello.name}", "${hello.name:task-hello}")
+                    .replace(
+                        "\"abstract\"",
+                        "\"baseDefinition\": \
+                        \"http://dsf.dev/fhir/StructureDefinition/task-base\", \"abstract\"",
+                    ),
+            ),
+            (
+                "main.js",
+                "export const activities = { 'org.example.Select': () => {} };",
+            ),
+        ])
+    };
+    let manifest = MANIFEST.replace(", \"../secret.json\"", "");
+    let refused = loaded(&files(&manifest)).unwrap_err().to_string();
+    assert!(refused.contains("task-base is of DSF 1"), "{refused}");
+    assert!(refused.contains("api = 1"), "{refused}");
+
+    let package = loaded(&files(&format!("api = 1\n{manifest}"))).unwrap();
+    let base = package.resources[1].resource.str("baseDefinition");
+    assert_eq!(base, Some("http://dsf.dev/fhir/StructureDefinition/task"));
+    let profiles: Vec<_> = package.resources[0].resource.profiles().collect();
+    assert_eq!(
+        profiles,
+        ["http://dsf.dev/fhir/StructureDefinition/activity-definition"]
+    );
+    let url = package.resources[1].resource.str("url").unwrap();
+    assert!(url.ends_with("/task-hello"), "{url}");
+}
+
+#[test]
+fn code_that_no_model_names_is_refused() {
+    let built_in = Files::built_in();
+    let ping_pong = built_in
+        .iter()
+        .find(|one| one.origin == "ping-pong")
+        .unwrap();
+    let main = ping_pong.text("main.js").unwrap();
+    let mut all: Vec<(String, String)> = ping_pong
+        .below(&["bpe", "fhir"])
+        .into_iter()
+        .map(|path| (path.clone(), ping_pong.text(&path).unwrap()))
+        .collect();
+    all.push((
+        "plugin.toml".to_owned(),
+        ping_pong.text("plugin.toml").unwrap(),
+    ));
+    let more = "export const activities = { 'org.example.Forgotten': () => {},";
+    all.push((
+        "main.js".to_owned(),
+        main.replace("export const activities = {", more),
+    ));
+    let texts: Vec<(&str, &str)> = all.iter().map(|(path, text)| (&**path, &**text)).collect();
+    let refused = loaded(&files(&texts)).unwrap_err().to_string();
+    assert!(
+        refused.contains("org.example.Forgotten: no model"),
+        "{refused}"
+    );
 }

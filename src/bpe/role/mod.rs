@@ -3,19 +3,25 @@
 //! The own FHIR server may start later than we do, also in the same process: everything that
 //! needs it is repeated until it answers, and the health check says what it waits for.
 
+mod plugins;
+mod progress;
+
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bpe::exchange::{self, Server};
-use crate::bpe::plugin::package::{Found, Site, Substitutes, load_all};
+use crate::bpe::plugin::folder::Judge;
 use crate::bpe::plugin::service::{Connections, Outfit, Services, Validator};
-use crate::bpe::plugin::{Plugins, deploy, own};
+use crate::bpe::plugin::{deploy, own};
 use crate::bpe::runtime::{self, Runtime};
 use crate::kernel::{Backoff, Clock, Health, Random, Shutdown};
 use crate::net::http;
 use crate::net::mail::{self, Mailer};
 use crate::store::Store;
+
+use plugins::{Installation, With};
+use progress::Progress;
 
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
 
@@ -59,6 +65,14 @@ pub enum Error {
     Deployment(#[from] deploy::Error),
 }
 
+/// Those who know what is valid.
+pub struct Judges {
+    /// Judges resources for plugin code.
+    pub validator: Option<Arc<Validator>>,
+    /// Judges the resources of plugins before they are deployed.
+    pub judge: Arc<Judge>,
+}
+
 /// Starts the role; returns as soon as its settings are known to be usable. The rest happens on
 /// tasks of `shutdown`.
 ///
@@ -66,7 +80,7 @@ pub enum Error {
 /// When the client certificate or the plugin folder cannot be used.
 pub fn start(
     settings: Settings,
-    validator: Option<Arc<Validator>>,
+    judges: Judges,
     store: Store,
     health: &Health,
     clock: Clock,
@@ -74,24 +88,25 @@ pub fn start(
 ) -> Result<(), Error> {
     let client = http::Client::new(&settings.client)?;
     let server = Arc::new(Server::new(client.clone(), &settings.fhir_base_url));
-    let found = packages(&settings, &server)?;
-    let services = Arc::new(services(&settings, client, &server, validator)?);
-    let plugins = Plugins::new(
-        &found.packages,
-        Arc::clone(&services),
-        &settings.organization,
-        clock.clone(),
-    );
+    let services = services(&settings, client, &server, judges.validator)?;
+    let services = Arc::new(services);
+    let with = With {
+        server: Arc::clone(&server),
+        services: Arc::clone(&services),
+        judge: judges.judge,
+        clock: clock.clone(),
+    };
+    let installation = Installation::open(&settings, with)?;
     let runtime = Runtime::new(
         store,
-        Arc::new(plugins),
+        installation.host(),
         clock,
         shutdown.clone(),
         settings.runtime.clone(),
     );
     let starting = Starting {
         settings,
-        found,
+        installation,
         server,
         runtime,
         health: health.clone(),
@@ -129,59 +144,10 @@ fn services(
     }))
 }
 
-/// Reads all plugins; what is wrong with one is told in full and harms no other.
-fn packages(settings: &Settings, server: &Server) -> Result<Found, Error> {
-    let site = Site {
-        substitutes: Substitutes::of_process(&settings.organization),
-        base_url: server.base(),
-    };
-    let folder = settings.plugin_dir.as_deref();
-    let found = load_all(folder, &site).map_err(|source| Error::PluginFolder {
-        path: settings.plugin_dir.clone().unwrap_or_default(),
-        source,
-    })?;
-    for refused in &found.refused {
-        for problem in &refused.problems {
-            tracing::error!(plugin = refused.origin, "plugin refused: {problem}");
-        }
-    }
-    for package in &found.packages {
-        for warning in &package.warnings {
-            tracing::warn!(plugin = package.origin, "{warning}");
-        }
-    }
-    Ok(found)
-}
-
-/// What the health check may know of the start.
-#[derive(Clone, Default)]
-struct Progress(Arc<Mutex<Option<String>>>);
-
-impl Progress {
-    fn register(health: &Health) -> Self {
-        let progress = Self::default();
-        progress.set(Some("has not begun".to_owned()));
-        let shared = progress.clone();
-        health.register("processes", move || {
-            let state = shared
-                .0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
-            async move { state.map_or(Ok(()), Err) }
-        });
-        progress
-    }
-
-    fn set(&self, waits_for: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = waits_for;
-    }
-}
-
 /// The work of a start.
 struct Starting {
     settings: Settings,
-    found: Found,
+    installation: Installation,
     server: Arc<Server>,
     runtime: Runtime,
     health: Health,
@@ -189,7 +155,7 @@ struct Starting {
 
 impl Starting {
     /// Deploys, then begins to exchange Tasks; repeats what fails until the shutdown.
-    async fn run(self, progress: Progress) {
+    async fn run(mut self, progress: Progress) {
         let shutdown = self.runtime.shutdown().clone();
         let mut failures = 0;
         loop {
@@ -218,9 +184,12 @@ impl Starting {
             &self.health,
         );
         progress.set(None);
+        self.installation
+            .follow(self.runtime.store(), &shutdown)
+            .await;
     }
 
-    async fn deploy(&self) -> Result<(), Error> {
+    async fn deploy(&mut self) -> Result<(), Error> {
         let own = own::own(self.server.as_ref()).await?;
         if own.organization != self.settings.organization {
             return Err(Error::OtherOrganization {
@@ -228,22 +197,7 @@ impl Starting {
                 configured: self.settings.organization.clone(),
             });
         }
-        let report = deploy::deploy(
-            self.server.as_ref(),
-            self.runtime.store(),
-            &self.found,
-            &self.settings.deploy,
-        )
-        .await?;
-        for refusal in &report.refusals {
-            tracing::error!("{:?} is not deployed: {}", refusal.place, refusal.message);
-        }
-        let processes: Vec<String> = report
-            .processes
-            .iter()
-            .map(|(id, state)| format!("{id} {}", state.name()))
-            .collect();
-        tracing::info!("processes: {}", processes.join(", "));
+        self.installation.deploy(self.runtime.store()).await?;
         Ok(())
     }
 }

@@ -1,0 +1,79 @@
+//! Every published plugin whose files are at hand: its models and resources are taken unchanged,
+//! with a manifest and empty activities made for them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Files, Named, Package, Refused, scaffold};
+use crate::bpe::plugin::testing::loaded;
+
+fn plugins() -> Option<PathBuf> {
+    let given = std::env::var_os("DSF_SHARED").map(PathBuf::from);
+    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    let folder = given.unwrap_or_else(beside).join("data/plugins");
+    if !folder.is_dir() {
+        println!("skipped: no plugins in $DSF_SHARED or ../shared");
+        return None;
+    }
+    Some(folder)
+}
+
+fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("{prefix}{}", path.file_name().unwrap().to_string_lossy());
+        if path.is_dir() {
+            collect(&path, &format!("{name}/"), files);
+        } else {
+            files.insert(name, std::fs::read(&path).unwrap());
+        }
+    }
+}
+
+fn package(folder: &Path) -> Result<Package, Refused> {
+    let mut files = BTreeMap::new();
+    collect(folder, "", &mut files);
+    let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+    let named = Named {
+        name: &name,
+        version: "1.0.0.0",
+        release_date: "2026-11-21",
+    };
+    let made =
+        scaffold(&Files::memory(&name, files.clone()), &named).map_err(|problems| Refused {
+            origin: name.clone(),
+            problems,
+        })?;
+    files.insert("plugin.toml".to_owned(), made.manifest.into_bytes());
+    files.insert("main.js".to_owned(), made.code.into_bytes());
+    loaded(&Files::memory(&name, files))
+}
+
+#[test]
+fn every_known_plugin_is_taken_unchanged() {
+    let Some(folder) = plugins() else { return };
+    let mut folders: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    folders.sort();
+    for folder in folders {
+        match package(&folder) {
+            Ok(package) => println!(
+                "{}: {} processes, {:#?}",
+                package.origin,
+                package.processes.len(),
+                package.warnings.len()
+            ),
+            Err(refused) => println!(
+                "{}: {:#?}",
+                refused.origin,
+                refused
+                    .problems
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+            ),
+        }
+    }
+}

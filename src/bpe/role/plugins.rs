@@ -1,0 +1,207 @@
+//! The plugins of a running node: deployed at the start, and again whenever their folder changes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Error, Settings};
+use crate::bpe::exchange::Server;
+use crate::bpe::plugin::folder::{Folder, Judge};
+use crate::bpe::plugin::installed::Installed;
+use crate::bpe::plugin::package::{Found, Package, Refused, Site, Substitutes};
+use crate::bpe::plugin::service::Services;
+use crate::bpe::plugin::{Host, Plugins, deploy};
+use crate::kernel::{Clock, Shutdown};
+use crate::store::Store;
+
+/// Between two looks at the folder. A change counts once it was seen twice, so that an edit is in
+/// force within a second or two.
+const LOOK: Duration = Duration::from_millis(400);
+/// When to ask the own FHIR server again for what it has refused, or could not answer.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// What an installation works with.
+pub(super) struct With {
+    pub server: Arc<Server>,
+    pub services: Arc<Services>,
+    pub judge: Arc<Judge>,
+    pub clock: Clock,
+}
+
+/// The plugins of a node.
+pub(super) struct Installation {
+    organization: String,
+    with: With,
+    deploy: deploy::Settings,
+    folder: Folder,
+    /// What is to be in force.
+    found: Found,
+    /// The own FHIR server did not take all of it.
+    unsettled: bool,
+    installed: Arc<Installed>,
+}
+
+impl Installation {
+    /// Reads all plugins; what is wrong with one is told in full and harms no other.
+    pub(super) fn open(settings: &Settings, with: With) -> Result<Self, Error> {
+        let path = settings.plugin_dir.as_deref();
+        let site = site(&settings.organization, &with.server);
+        let mut folder =
+            Folder::open(path, &site, &*with.judge).map_err(|source| Error::PluginFolder {
+                path: settings.plugin_dir.clone().unwrap_or_default(),
+                source,
+            })?;
+        let found = folder.found(&site);
+        tell(&found);
+        let plugins = plugins(&found.packages, &with, &settings.organization);
+        Ok(Self {
+            organization: settings.organization.clone(),
+            deploy: settings.deploy.clone(),
+            with,
+            folder,
+            found,
+            unsettled: false,
+            installed: Arc::new(Installed::new(plugins)),
+        })
+    }
+
+    pub(super) fn host(&self) -> Arc<dyn Host> {
+        Arc::clone(&self.installed) as Arc<dyn Host>
+    }
+
+    /// Brings what was found into force; packages that the own FHIR server refuses are left as
+    /// they were, and told.
+    pub(super) async fn deploy(&mut self, store: &Store) -> Result<Vec<Refused>, deploy::Error> {
+        let local = self.with.server.as_ref();
+        let report = deploy::deploy(local, store, &self.found, &self.deploy).await?;
+        for refused in &report.refused {
+            complain(refused);
+        }
+        for file in &report.changed {
+            tracing::warn!(
+                file,
+                "differs from what the server has under this version; raise the version, or make \
+                 the package a draft"
+            );
+        }
+        let processes: Vec<String> = report
+            .processes
+            .iter()
+            .map(|(id, state)| format!("{id} {}", state.name()))
+            .collect();
+        tracing::info!("processes: {}", processes.join(", "));
+        self.unsettled = !report.refused.is_empty();
+        Ok(report.refused)
+    }
+
+    /// Follows the folder until the shutdown.
+    pub(super) async fn follow(mut self, store: &Store, shutdown: &Shutdown) {
+        let mut retry = self.retry();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = shutdown.begun() => return,
+            }
+            let due = retry.is_some_and(|at| at <= Instant::now());
+            if due {
+                let site = site(&self.organization, &self.with.server);
+                self.folder.again(&site, &*self.with.judge);
+            }
+            if self.look().await || due {
+                self.change(store).await;
+                retry = self.retry();
+            }
+        }
+    }
+
+    /// When to deploy again although the folder has not changed.
+    fn retry(&self) -> Option<Instant> {
+        self.unsettled.then(|| Instant::now() + AGAIN)
+    }
+
+    /// Looks at the folder, off the threads that serve others. Whether anything has changed.
+    async fn look(&mut self) -> bool {
+        let mut folder = std::mem::take(&mut self.folder);
+        let organization = self.organization.clone();
+        let (server, judge) = (Arc::clone(&self.with.server), Arc::clone(&self.with.judge));
+        let looked = tokio::task::spawn_blocking(move || {
+            let site = site(&organization, &server);
+            let changed = folder.look(&site, &*judge);
+            (folder, changed)
+        })
+        .await;
+        match looked {
+            Ok((folder, changed)) => {
+                self.folder = folder;
+                changed.unwrap_or_else(|error| {
+                    tracing::debug!(%error, "the plugin folder cannot be listed");
+                    false
+                })
+            }
+            Err(error) => {
+                // The node goes on with what is in force; only changes are not seen any more.
+                tracing::error!(%error, "looking at the plugin folder failed");
+                false
+            }
+        }
+    }
+
+    /// Puts in force what the folder holds now.
+    async fn change(&mut self, store: &Store) {
+        let found = self.folder.found(&site(&self.organization, &self.server));
+        tell(&found);
+        let before = std::mem::replace(&mut self.found, found);
+        // Code of new processes must be there before their first instance, and that of old ones
+        // must not change before their model does.
+        let both: Vec<Package> = [&self.found.packages[..], &before.packages[..]].concat();
+        self.install(&both);
+        match self.deploy(store).await {
+            Ok(refused) if refused.is_empty() => {}
+            Ok(refused) => {
+                self.folder.refuse(&before, &refused);
+                self.found = self.folder.found(&site(&self.organization, &self.server));
+            }
+            Err(error) => {
+                tracing::warn!("changed plugins are not deployed yet: {error}");
+                self.found = before;
+                self.unsettled = true;
+                return;
+            }
+        }
+        self.install(&self.found.packages);
+    }
+
+    fn install(&self, packages: &[Package]) {
+        let plugins = plugins(packages, &self.with, &self.organization);
+        self.installed.replace(plugins);
+    }
+}
+
+fn site<'a>(organization: &'a str, server: &'a Server) -> Site<'a> {
+    Site {
+        substitutes: Substitutes::of_process(organization),
+        base_url: server.base(),
+    }
+}
+
+fn plugins(packages: &[Package], with: &With, organization: &str) -> Plugins {
+    let services = Arc::clone(&with.services);
+    Plugins::new(packages, services, organization, with.clock.clone())
+}
+
+/// Says what is wrong or odd with the plugins that were found.
+fn tell(found: &Found) {
+    for refused in &found.refused {
+        complain(refused);
+    }
+    for package in &found.packages {
+        for warning in &package.warnings {
+            tracing::warn!(plugin = package.origin, "{warning}");
+        }
+    }
+}
+
+fn complain(refused: &Refused) {
+    for problem in &refused.problems {
+        tracing::error!(plugin = refused.origin, "plugin refused: {problem}");
+    }
+}
