@@ -54,6 +54,16 @@ impl Database {
         })
     }
 
+    /// Settings for one more database of the private cluster, made if it is not there yet.
+    pub async fn another(&self, name: &str) -> Result<Settings, Error> {
+        let mut settings = self.settings.clone();
+        if let Some(cluster) = &self.cluster {
+            cluster.ensure_database(name).await?;
+            settings.url = Some(cluster.url(name));
+        }
+        Ok(settings)
+    }
+
     /// The settings with the URL filled in.
     #[must_use]
     pub fn settings(&self) -> &Settings {

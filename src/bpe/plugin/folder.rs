@@ -22,6 +22,8 @@ pub type Judge = dyn Fn(&Package) -> Vec<Problem> + Send + Sync;
 pub struct Folder {
     path: Option<PathBuf>,
     slots: BTreeMap<PathBuf, Slot>,
+    /// What comes with this program.
+    built_in: Vec<Result<Package, Refused>>,
 }
 
 /// A place in the folder.
@@ -76,6 +78,10 @@ impl Folder {
         let mut folder = Self {
             path: path.map(Path::to_owned),
             slots: BTreeMap::new(),
+            built_in: Files::built_in()
+                .iter()
+                .map(|files| load(files, site))
+                .collect(),
         };
         for path in folder.candidates()? {
             let slot = Slot {
@@ -129,8 +135,8 @@ impl Folder {
     }
 
     /// What is to be in force now. What is in force keeps its processes; a package that wants one
-    /// of them is refused.
-    pub fn found(&mut self, site: &Site<'_>) -> Found {
+    /// of them is refused. Built-in packages make room for others.
+    pub fn found(&mut self) -> Found {
         let mut found = Found::default();
         let (settled, moving): (Vec<_>, Vec<_>) = self
             .slots
@@ -144,7 +150,13 @@ impl Folder {
         for slot in known.into_iter().chain(new) {
             slot.settle(&mut found);
         }
-        found.add_built_in(site);
+        for built_in in &self.built_in {
+            match built_in {
+                Ok(package) if found.refusal(package).is_some() => {}
+                Ok(package) => found.packages.push(package.clone()),
+                Err(refused) => found.refused.push(refused.clone()),
+            }
+        }
         found
     }
 
@@ -223,7 +235,7 @@ fn read(path: &Path, site: &Site<'_>, judge: &Judge) -> Result<Package, Refused>
 /// # Errors
 /// When the folder cannot be listed.
 pub fn load_all(path: Option<&Path>, site: &Site<'_>, judge: &Judge) -> io::Result<Found> {
-    Ok(Folder::open(path, site, judge)?.found(site))
+    Ok(Folder::open(path, site, judge)?.found())
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ fn changes_of_the_folder_come_into_force_or_are_refused_as_a_whole() {
     };
     let mut folder = Folder::open(Some(&home.0), &site(), judge).unwrap();
     assert_eq!(
-        origins(&folder.found(&site())),
+        origins(&folder.found()),
         ["mine 1.0.2.0"],
         "in place of the built-in one"
     );
@@ -93,13 +93,13 @@ fn changes_of_the_folder_come_into_force_or_are_refused_as_a_whole() {
         "it may still be written"
     );
     assert!(folder.look(&site(), judge).unwrap());
-    assert_eq!(origins(&folder.found(&site())), ["mine 1.0.30.0"]);
+    assert_eq!(origins(&folder.found()), ["mine 1.0.30.0"]);
 
     edit(&mine.join("main.js"), "export const", "export konst");
     edit(&mine.join("plugin.toml"), "1.0.30.0", "1.0.4.0");
     folder.look(&site(), judge).unwrap();
     assert!(folder.look(&site(), judge).unwrap());
-    let found = folder.found(&site());
+    let found = folder.found();
     assert_eq!(
         origins(&found),
         ["mine 1.0.30.0"],
@@ -116,7 +116,7 @@ fn changes_of_the_folder_come_into_force_or_are_refused_as_a_whole() {
     edit(&mine.join("plugin.toml"), "1.0.4.0", "1.0.5.0");
     folder.look(&site(), judge).unwrap();
     assert!(folder.look(&site(), judge).unwrap());
-    let found = folder.found(&site());
+    let found = folder.found();
     assert_eq!(
         origins(&found),
         ["mine 1.0.30.0"],
@@ -128,7 +128,7 @@ fn changes_of_the_folder_come_into_force_or_are_refused_as_a_whole() {
     write(&other);
     folder.look(&site(), judge).unwrap();
     assert!(folder.look(&site(), judge).unwrap());
-    let found = folder.found(&site());
+    let found = folder.found();
     assert_eq!(origins(&found), ["mine 1.0.30.0"]);
     let told = found
         .refused
@@ -143,5 +143,5 @@ fn changes_of_the_folder_come_into_force_or_are_refused_as_a_whole() {
     fs::remove_dir_all(&mine).unwrap();
     folder.look(&site(), judge).unwrap();
     assert!(folder.look(&site(), judge).unwrap());
-    assert_eq!(origins(&folder.found(&site())), ["a-mine-too 1.0.2.0"]);
+    assert_eq!(origins(&folder.found()), ["a-mine-too 1.0.2.0"]);
 }

@@ -50,7 +50,7 @@ impl Installation {
                 path: settings.plugin_dir.clone().unwrap_or_default(),
                 source,
             })?;
-        let found = folder.found(&site);
+        let found = folder.found();
         tell(&found);
         let plugins = plugins(&found.packages, &with, &settings.organization);
         Ok(Self {
@@ -147,7 +147,7 @@ impl Installation {
 
     /// Puts in force what the folder holds now.
     async fn change(&mut self, store: &Store) {
-        let found = self.folder.found(&site(&self.organization, &self.server));
+        let found = self.folder.found();
         tell(&found);
         let before = std::mem::replace(&mut self.found, found);
         // Code of new processes must be there before their first instance, and that of old ones
@@ -158,7 +158,7 @@ impl Installation {
             Ok(refused) if refused.is_empty() => {}
             Ok(refused) => {
                 self.folder.refuse(&before, &refused);
-                self.found = self.folder.found(&site(&self.organization, &self.server));
+                self.found = self.folder.found();
             }
             Err(error) => {
                 tracing::warn!("changed plugins are not deployed yet: {error}");

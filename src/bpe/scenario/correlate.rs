@@ -1,10 +1,14 @@
 //! Messages and signals find their receivers (`spec/bpmn.md` §3.12 and §3.7.6).
 
 use super::file::Step;
+use super::post::received;
 use super::value;
 use super::world::{Fault, World};
 use crate::bpe::engine::{State, SubscriptionKind, Trigger, WaitId, constant};
+use crate::bpe::exchange::process_of;
 use crate::bpe::model::{Event, Graph, NodeIx, Variable, Variables};
+use crate::r4::Resource;
+use crate::r4::view::task::Task;
 
 /// A message to correlate.
 #[derive(Default)]
@@ -45,6 +49,51 @@ impl World {
             return Ok(());
         }
         self.correlate_one(&message)
+    }
+
+    /// Takes a Task of another organisation, by the rules of spec/bpe.md §3.5.
+    pub(super) fn receive(&mut self, task: &Resource) -> Result<(), Fault> {
+        let view = Task(task);
+        let canonical = task.str("instantiatesCanonical").unwrap_or_default();
+        let process = process_of(canonical).ok_or("its process has no proper name")?;
+        let name = view.message_name().unwrap_or_default();
+        let key = view.correlation_key();
+        let message = Message {
+            name: name.to_owned(),
+            business_key: view.business_key().map(str::to_owned),
+            scope: key
+                .map(|key| ("correlationKey".to_owned(), Variable::from(key)))
+                .into_iter()
+                .collect(),
+            variables: received(task),
+            ..Message::default()
+        };
+        let is_meant = |graph: &Graph| {
+            let tag = graph.version_tag.as_deref().unwrap_or_default();
+            graph.key == process.key && tag == process.version
+        };
+        let waiting = self.waiting_for(&message).into_iter();
+        let mut waiting = waiting.filter(|receiver| match receiver {
+            Receiver::Waiting(at, _) => is_meant(&self.graph(*at)),
+            Receiver::Start(..) => false,
+        });
+        let receiver = match (waiting.next(), waiting.next()) {
+            (Some(one), None) => one,
+            (Some(_), Some(_)) => return Err("Unable to correlate Task".to_owned()),
+            (None, _) => {
+                let definition = self
+                    .latest()
+                    .find(|at| is_meant(&self.it.definitions[*at].graph))
+                    .ok_or("Process not found")?;
+                let graph = &self.it.definitions[definition].graph;
+                let start = graph.message_start(name);
+                let absent = || format!("Process with start message-name '{name}' not found");
+                Receiver::Start(definition, start.ok_or_else(absent)?)
+            }
+        };
+        drop(waiting);
+        self.atomically(|world| world.deliver(receiver, &message))?;
+        self.settle()
     }
 
     pub(super) fn correlate_in_service(&mut self, name: &str) -> Result<(), Fault> {

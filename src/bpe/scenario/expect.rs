@@ -70,7 +70,7 @@ fn instances(world: &World, expect: &Expect) -> Held {
     }
 }
 
-fn multiset(name: &str, expected: Option<&Vec<String>>, found: Vec<String>) -> Held {
+pub(super) fn multiset(name: &str, expected: Option<&Vec<String>>, found: Vec<String>) -> Held {
     let Some(expected) = expected else {
         return Ok(());
     };

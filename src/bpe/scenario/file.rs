@@ -10,7 +10,10 @@ use toml::value::Table;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(super) struct Scenario {
     pub name: String,
+    #[serde(default)]
     pub models: Vec<String>,
+    #[serde(default, rename = "organization")]
+    pub organizations: Vec<Organization>,
     #[serde(default, rename = "rules")]
     _rules: Vec<String>,
     pub clock: Option<String>,
@@ -23,6 +26,20 @@ pub(super) struct Scenario {
     pub services: BTreeMap<String, Service>,
     #[serde(default, rename = "step")]
     pub steps: Vec<Step>,
+}
+
+/// An organisation with a mailbox and processes of its own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Organization {
+    pub name: String,
+    /// Those of the scenario if it says nothing.
+    pub models: Option<Vec<String>>,
+    /// Everybody if it says nothing.
+    pub knows: Option<Vec<String>>,
+    pub role: Option<String>,
+    #[serde(default)]
+    pub services: BTreeMap<String, Service>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -50,6 +67,21 @@ pub(super) struct Service {
     pub fail_kind: Option<String>,
     #[serde(default)]
     pub wait: bool,
+    /// Further `Task.input` elements of a message to another organisation.
+    #[serde(default)]
+    pub inputs: Vec<Value>,
+    /// What code makes of a message that the other mailbox does not take.
+    pub refused: Option<Handled>,
+}
+
+/// How an exception is handled.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Handled {
+    #[serde(default)]
+    pub set: Table,
+    #[serde(default)]
+    pub set_local: Table,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -153,4 +185,6 @@ pub(super) struct Expect {
     pub canceled: Option<Vec<String>>,
     #[serde(default)]
     pub retries: Table,
+    pub sent: Option<Vec<String>>,
+    pub refused: Option<Vec<String>>,
 }

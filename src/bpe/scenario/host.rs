@@ -1,8 +1,11 @@
 //! What the engine asks for, done by the tables of the scenario.
 
-use super::stub::Seen;
+use super::post::{Post, Sending};
+use super::stub::{Acted, Seen};
 use super::world::{Fault, World};
-use crate::bpe::engine::{Answer, Ask, Call, Child, ChildStart, Request, Start, Trigger};
+use crate::bpe::engine::{
+    Answer, Ask, Call, CallKind, Child, ChildStart, Outcome, Request, Start, Trigger,
+};
 use crate::bpe::model::{Code, Event, Graph, Kind, Task};
 
 impl World {
@@ -98,7 +101,7 @@ impl World {
         let Some(state) = &self.it.instances[at].state else {
             return Err("the instance has ended".to_owned());
         };
-        let acted = self.stubs.act(&Seen {
+        let seen = Seen {
             activity: request.activity.clone(),
             kind: call.kind.clone(),
             class: call.class.clone(),
@@ -107,7 +110,14 @@ impl World {
             canceled: call.canceled,
             visible: state.visible(request.frame),
             business_key: state.business_key.clone(),
-        })?;
+        };
+        let mut acted = self.stubs.act(&seen)?;
+        if let Some(post) = self.post.clone()
+            && matches!(call.kind, CallKind::Send | CallKind::Throw)
+            && acted.outcome == Outcome::Done
+        {
+            self.send(&post, call, &seen, &mut acted);
+        }
         if let Some(name) = &acted.message {
             self.correlate_in_service(name)?;
         }
@@ -117,6 +127,35 @@ impl World {
             delete: acted.delete,
             outcome: acted.outcome,
         })
+    }
+
+    /// Sends the message of an element to another organisation.
+    fn send(&self, post: &Post, call: &Call, seen: &Seen, acted: &mut Acted) {
+        let mut visible = seen.visible.clone();
+        for setting in &acted.settings {
+            visible.insert(
+                setting.name.clone(),
+                setting.value.clone().unwrap_or_default(),
+            );
+        }
+        let service = self.stubs.of(seen);
+        let sent = post.send(&Sending {
+            activity: &seen.activity,
+            call,
+            visible,
+            business_key: seen.business_key.as_deref().unwrap_or_default(),
+            service,
+        });
+        let Err(refusal) = sent else { return };
+        match service.and_then(|service| service.refused.as_ref()) {
+            Some(handled) => acted.settings.extend(handled.settings()),
+            None => {
+                acted.outcome = Outcome::Failed {
+                    kind: "MessageNotDelivered".to_owned(),
+                    message: format!("{}: {} {}", seen.activity, refusal.status, refusal.message),
+                };
+            }
+        }
     }
 
     /// Every key of a service table must occur in a model.

@@ -73,14 +73,27 @@ impl World {
 
     /// Moves the clock; timers fire in the order of their due dates.
     pub(super) fn advance(&mut self, by: &str) -> Result<(), Fault> {
+        let until = self.after(by)?;
+        self.advance_to(until)
+    }
+
+    /// The time after a duration.
+    pub(super) fn after(&self, by: &str) -> Result<Timestamp, Fault> {
         let span: Span = by
             .parse()
             .map_err(|_| format!("'{by}' is not a duration"))?;
         let now = self.it.now.to_zoned(TimeZone::UTC);
-        let until = now
-            .checked_add(span)
-            .map_err(|error| error.to_string())?
-            .timestamp();
+        let until = now.checked_add(span).map_err(|error| error.to_string())?;
+        Ok(until.timestamp())
+    }
+
+    /// When the next thing is due that the clock sets off.
+    pub(super) fn next_time(&self, until: Timestamp) -> Option<Timestamp> {
+        let due = self.next_due(until, self.manual)?;
+        Some(due.at.max(self.it.now))
+    }
+
+    pub(super) fn advance_to(&mut self, until: Timestamp) -> Result<(), Fault> {
         self.run_until(until, self.manual)?;
         self.it.now = until;
         Ok(())

@@ -9,7 +9,9 @@ mod file;
 mod ground;
 mod host;
 mod job;
+mod organization;
 mod perform;
+mod post;
 pub mod source;
 mod stub;
 mod value;
@@ -18,9 +20,11 @@ mod world;
 use std::path::{Path, PathBuf};
 
 use file::Scenario;
+use organization::Network;
 use world::World;
 
 pub use ground::Floor;
+pub use post::{Mail, Member, Place, Postmaster, Refusal};
 
 /// What became of one scenario.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -56,9 +60,18 @@ impl Mismatch {
     }
 }
 
-/// Plays a scenario file, on a database if one is given.
+/// What a scenario may need beside its file.
+#[derive(Clone, Copy, Default)]
+pub struct Stage<'a> {
+    /// A database to play on.
+    pub floor: Option<&'a Floor>,
+    /// Makes mailboxes for scenarios of several organisations.
+    pub postmaster: Option<&'a dyn Postmaster>,
+}
+
+/// Plays a scenario file.
 #[must_use]
-pub fn run(file: &Path, floor: Option<&Floor>) -> Report {
+pub fn run(file: &Path, stage: Stage<'_>) -> Report {
     let mut report = Report {
         file: file.to_owned(),
         name: String::new(),
@@ -68,7 +81,7 @@ pub fn run(file: &Path, floor: Option<&Floor>) -> Report {
         found: None,
         path: Vec::new(),
     };
-    if let Err(mismatch) = play(file, floor, &mut report) {
+    if let Err(mismatch) = play(file, stage, &mut report) {
         report.expected = Some(mismatch.expected);
         report.found = Some(mismatch.found);
     } else {
@@ -77,13 +90,16 @@ pub fn run(file: &Path, floor: Option<&Floor>) -> Report {
     report
 }
 
-fn play(file: &Path, floor: Option<&Floor>, report: &mut Report) -> Result<(), Mismatch> {
+fn play(file: &Path, stage: Stage<'_>, report: &mut Report) -> Result<(), Mismatch> {
     let readable = |error: String| Mismatch::new("a scenario file", error);
     let text = std::fs::read_to_string(file).map_err(|error| readable(error.to_string()))?;
     let scenario: Scenario = toml::from_str(&text).map_err(|error| readable(error.to_string()))?;
     report.name.clone_from(&scenario.name);
     let folder = file.parent().unwrap_or(Path::new("."));
-    let mut world = World::new(&scenario, folder.to_owned(), floor).map_err(readable)?;
+    if !scenario.organizations.is_empty() {
+        return play_network(&scenario, folder, stage, report);
+    }
+    let mut world = World::new(&scenario, folder.to_owned(), stage.floor).map_err(readable)?;
     let deployed = world.deploy(&scenario.models);
     if let Some(text) = &scenario.deploy_error {
         return match deployed {
@@ -106,6 +122,28 @@ fn play(file: &Path, floor: Option<&Floor>, report: &mut Report) -> Result<(), M
         let held = expect::check(&world, step, done);
         report.path = world.path.clone();
         held?;
+    }
+    report.step = None;
+    Ok(())
+}
+
+fn play_network(
+    scenario: &Scenario,
+    folder: &Path,
+    stage: Stage<'_>,
+    report: &mut Report,
+) -> Result<(), Mismatch> {
+    let Some(postmaster) = stage.postmaster else {
+        return Err(Mismatch::new(
+            "mailboxes for several organisations",
+            "none here; play it with dsf plugin test",
+        ));
+    };
+    let network = Network::new(scenario, folder, postmaster);
+    let mut network = network.map_err(|error| Mismatch::new("a network", error))?;
+    for (number, step) in (1..).zip(&scenario.steps) {
+        report.step = Some(number);
+        network.play(step, report)?;
     }
     report.step = None;
     Ok(())

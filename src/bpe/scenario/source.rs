@@ -5,13 +5,18 @@ use std::path::Path;
 use toml::value::Table;
 
 /// Stands for the own organisation in scenarios.
-const ORGANIZATION: &str = "test";
+pub(super) const ORGANIZATION: &str = "test";
 
 /// Reads a BPMN file. If it belongs to a plugin, the version and the date are the plugin's.
 ///
 /// # Errors
 /// When a file cannot be read, or the plugin's description is no TOML.
 pub fn model(path: &Path) -> Result<String, String> {
+    model_of(path, ORGANIZATION)
+}
+
+/// As [`model`], read by this organisation.
+pub(super) fn model_of(path: &Path, organization: &str) -> Result<String, String> {
     let read = |path: &Path| {
         std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
     };
@@ -33,5 +38,5 @@ pub fn model(path: &Path) -> Result<String, String> {
     Ok(text
         .replace("#{version}", &version.join("."))
         .replace("#{date}", &entry("release-date"))
-        .replace("#{organization}", ORGANIZATION))
+        .replace("#{organization}", organization))
 }

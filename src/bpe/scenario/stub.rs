@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use toml::Value;
 
-use super::file::Service;
+use super::file::{Handled, Service};
 use super::value;
 use super::world::Fault;
 use crate::bpe::engine::{CallKind, Outcome, Setting, TaskPatch};
@@ -53,7 +53,11 @@ impl Stubs {
         self.services.keys()
     }
 
-    /// The table that speaks for a piece of code.
+    /// The table that speaks for a piece of code, if there is one.
+    pub(super) fn of(&self, seen: &Seen) -> Option<&Service> {
+        self.service(seen).map(|(_, service)| service)
+    }
+
     fn service(&self, seen: &Seen) -> Option<(String, &Service)> {
         let implementation = !matches!(
             seen.kind,
@@ -100,6 +104,22 @@ impl Stubs {
             delete: service.delete_instance.clone(),
             outcome: outcome(service, count),
         })
+    }
+}
+
+impl Handled {
+    /// What handling an exception sets.
+    pub(super) fn settings(&self) -> Vec<Setting> {
+        let of = |table: &toml::value::Table, local: bool| {
+            let all = value::variables(table).into_iter();
+            all.map(|(name, value)| Setting {
+                name,
+                value: Some(value),
+                local,
+            })
+            .collect::<Vec<_>>()
+        };
+        [of(&self.set, false), of(&self.set_local, true)].concat()
     }
 }
 
@@ -195,16 +215,39 @@ impl Act<'_> {
         }
     }
 
+    /// A variable, or what is in it: `receivedTask.requester`.
+    fn read_path(&self, path: &str) -> Option<Variable> {
+        if let Some(whole) = self.read(path) {
+            return Some(whole);
+        }
+        let mut names = path.split('.');
+        let first = self.read(names.next()?)?;
+        names.try_fold(first, |value, name| match value {
+            Variable::Map(entries) => entries.get(name).cloned(),
+            Variable::Json(json) => json.get(name).cloned().map(Variable::Json),
+            _ => None,
+        })
+    }
+
     fn resolve(&self, value: &Value) -> Variable {
         if let Value::String(text) = value {
             if let Some(name) = text.strip_prefix("$field.") {
                 return self.seen.fields.get(name).cloned().unwrap_or_default();
             }
             if let Some(name) = text.strip_prefix("$var.") {
-                return self.read(name).unwrap_or_default();
+                return self.read_path(name).unwrap_or_default();
             }
         }
-        value::variable(value)
+        match value {
+            // What tables and lists hold may be a name as well.
+            Value::Table(table) => Variable::Map(
+                table
+                    .iter()
+                    .map(|(name, value)| (name.clone(), self.resolve(value)))
+                    .collect(),
+            ),
+            other => value::variable(other),
+        }
     }
 
     fn expand(&self, text: &str) -> String {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::file::Scenario;
 use super::ground::{Floor, Ground};
+use super::post::Post;
 use super::source;
 use super::stub::Stubs;
 use crate::bpe::engine::{
@@ -75,7 +76,17 @@ pub(super) struct World {
     /// What is deployed and running; on a database, a copy of it.
     pub it: Contents,
     pub ground: Option<Ground>,
+    /// The way to other organisations, if there are any.
+    pub post: Option<Post>,
     pub path: Vec<String>,
+}
+
+/// When the clock of a scenario begins.
+pub(super) fn clock(scenario: &Scenario) -> Result<Timestamp, String> {
+    let clock = scenario.clock.as_deref().unwrap_or("2026-01-01T00:00:00Z");
+    clock
+        .parse()
+        .map_err(|_| format!("clock '{clock}' is not RFC 3339"))
 }
 
 /// Why a step of a scenario failed.
@@ -87,10 +98,7 @@ impl World {
         folder: PathBuf,
         floor: Option<&Floor>,
     ) -> Result<Self, String> {
-        let clock = scenario.clock.as_deref().unwrap_or("2026-01-01T00:00:00Z");
-        let now = clock
-            .parse()
-            .map_err(|_| format!("clock '{clock}' is not RFC 3339"))?;
+        let now = clock(scenario)?;
         let it = Contents {
             definitions: Vec::new(),
             instances: Vec::new(),
@@ -111,6 +119,7 @@ impl World {
             strict,
             it,
             ground: ground.transpose()?,
+            post: None,
             path: Vec::new(),
         })
     }
@@ -120,7 +129,9 @@ impl World {
         let mut graphs = Vec::new();
         let mut sources = Vec::new();
         for model in models {
-            let text = source::model(&self.folder.join(model))?;
+            let own = self.post.as_ref().map(|post| post.organization.as_str());
+            let own = own.unwrap_or(source::ORGANIZATION);
+            let text = source::model_of(&self.folder.join(model), own)?;
             let parsed = parse::parse(&text).map_err(|problems| {
                 let texts: Vec<_> = problems
                     .iter()
@@ -283,6 +294,12 @@ impl World {
         business_key: Option<String>,
         variables: Variables,
     ) -> Result<usize, Fault> {
+        // Tasks between organisations carry a key; without one the host makes one.
+        let made = || Some(format!("key-{}", self.it.instances.len() + 1));
+        let business_key = match self.post {
+            Some(_) => business_key.or_else(made),
+            None => business_key,
+        };
         self.start(
             definition,
             Start {

@@ -1,17 +1,29 @@
-//! The allow list of an organisation in a development network.
+//! The allow list of an organisation in a network of organisations that all know one parent.
 
 use serde_json::{Value, json};
 
-use super::network::Organization;
 use crate::r4::dsf;
 
 /// Identifier of the parent organisation that all are members of.
 const PARENT: &str = "network.dsf.test";
 
+/// A member of the network, as others know it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub identifier: String,
+    pub endpoint_identifier: String,
+    /// Base address of its FHIR server.
+    pub address: String,
+    /// SHA-512 thumbprint of its client certificate.
+    pub thumbprint: String,
+    /// What it is in the network: `DIC` and so on.
+    pub role: String,
+}
+
 /// A transaction that makes the given organisations known as members of one parent, as often as
 /// it is posted.
 #[must_use]
-pub fn allow_list(known: &[&Organization]) -> Value {
+pub fn allow_list(known: &[Listed]) -> Value {
     let parent = urn("parent", "network");
     let mut entries = vec![json!({
         "fullUrl": parent,
@@ -27,16 +39,20 @@ pub fn allow_list(known: &[&Organization]) -> Value {
     json!({ "resourceType": "Bundle", "type": "transaction", "entry": entries })
 }
 
-fn membership(member: &Organization, parent: &str) -> [Value; 3] {
+fn membership(member: &Listed, parent: &str) -> [Value; 3] {
     let (own, endpoint_urn) = (
-        urn("organization", &member.name),
-        urn("endpoint", &member.name),
+        urn("organization", &member.identifier),
+        urn("endpoint", &member.identifier),
     );
-    let (identifier, endpoint_identifier) = (member.identifier(), member.endpoint_identifier());
+    let Listed {
+        identifier,
+        endpoint_identifier,
+        ..
+    } = member;
     [
         json!({
             "fullUrl": own,
-            "resource": organization(&identifier, "organization", Some((member, &endpoint_urn))),
+            "resource": organization(identifier, "organization", Some((member, &endpoint_urn))),
             "request": {
                 "method": "PUT",
                 "url": format!("Organization?identifier={}|{identifier}", dsf::sid::ORGANIZATION),
@@ -51,8 +67,8 @@ fn membership(member: &Organization, parent: &str) -> [Value; 3] {
             },
         }),
         json!({
-            "fullUrl": urn("affiliation", &member.name),
-            "resource": affiliation(parent, &own, &endpoint_urn),
+            "fullUrl": urn("affiliation", identifier),
+            "resource": affiliation(parent, (&own, &endpoint_urn), &member.role),
             "request": {
                 "method": "POST",
                 "url": "OrganizationAffiliation",
@@ -66,11 +82,7 @@ fn membership(member: &Organization, parent: &str) -> [Value; 3] {
     ]
 }
 
-fn organization(
-    identifier: &str,
-    profile: &str,
-    member: Option<(&Organization, &String)>,
-) -> Value {
+fn organization(identifier: &str, profile: &str, member: Option<(&Listed, &String)>) -> Value {
     let mut resource = json!({
         "resourceType": "Organization",
         "meta": meta(profile),
@@ -86,34 +98,34 @@ fn organization(
     resource
 }
 
-fn endpoint(member: &Organization, organization: &str) -> Value {
+fn endpoint(member: &Listed, organization: &str) -> Value {
     json!({
         "resourceType": "Endpoint",
         "meta": meta("endpoint"),
-        "identifier": [{ "system": dsf::sid::ENDPOINT, "value": member.endpoint_identifier() }],
+        "identifier": [{ "system": dsf::sid::ENDPOINT, "value": member.endpoint_identifier }],
         "status": "active",
         "connectionType": {
             "system": "http://terminology.hl7.org/CodeSystem/endpoint-connection-type",
             "code": "hl7-fhir-rest",
         },
-        "name": member.endpoint_identifier(),
+        "name": member.endpoint_identifier,
         "managingOrganization": { "reference": organization, "type": "Organization" },
         "payloadType": [{
             "coding": [{ "system": "http://hl7.org/fhir/resource-types", "code": "Task" }],
         }],
         "payloadMimeType": ["application/fhir+json", "application/fhir+xml"],
-        "address": member.base_url(),
+        "address": member.address,
     })
 }
 
-fn affiliation(parent: &str, member: &str, endpoint: &str) -> Value {
+fn affiliation(parent: &str, (member, endpoint): (&str, &str), role: &str) -> Value {
     json!({
         "resourceType": "OrganizationAffiliation",
         "meta": meta("organization-affiliation"),
         "active": true,
         "organization": { "reference": parent, "type": "Organization" },
         "participatingOrganization": { "reference": member, "type": "Organization" },
-        "code": [{ "coding": [{ "system": dsf::system::ORGANIZATION_ROLE, "code": "DIC" }] }],
+        "code": [{ "coding": [{ "system": dsf::system::ORGANIZATION_ROLE, "code": role }] }],
         "endpoint": [{ "reference": endpoint, "type": "Endpoint" }],
     })
 }

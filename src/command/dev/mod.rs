@@ -1,8 +1,9 @@
 //! `dsf dev`: a whole network of organisations on one machine, for trying and developing.
 
-mod bundle;
+pub(super) mod bundle;
 mod network;
 mod ping;
+mod start;
 mod stop;
 mod up;
 
@@ -61,6 +62,32 @@ Examples:
         /// How long to wait for the pongs of a round, in seconds.
         #[arg(long, value_name = "SECONDS", default_value_t = 60)]
         patience: u64,
+        /// Print JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Start a process from its draft Task and show what came of it.
+    #[command(after_help = "\
+Does what a person does in the web interface: takes the draft Task, sends it as it is, and waits
+for the end. Plugins go into the folder `plugins` of the network: dsf plugin deploy.
+
+Exit codes: 0 the Task is completed, 1 it failed or did not end.
+
+Examples:
+  dsf dev start helloWorld
+  dsf dev start ping --at org2 --json")]
+    Start {
+        /// The name of the process: the end of its address.
+        #[arg(value_name = "PROCESS")]
+        process: String,
+        /// The organisation that starts it [default: the first].
+        #[arg(long, value_name = "NAME")]
+        at: Option<String>,
+        /// How long to wait for the end, in seconds.
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        patience: u64,
+        #[command(flatten)]
+        place: Place,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
@@ -133,6 +160,21 @@ pub fn run(dev: &Dev) -> anyhow::Result<ExitCode> {
             } => {
                 let patience = Duration::from_secs(*patience);
                 ping::run(&place.dir, *count, patience, *json).await
+            }
+            Dev::Start {
+                process,
+                at,
+                patience,
+                place,
+                json,
+            } => {
+                let wish = start::Wish {
+                    folder: &place.dir,
+                    process,
+                    at: at.as_deref(),
+                    patience: Duration::from_secs(*patience),
+                };
+                start::run(&wish, *json).await
             }
             Dev::Down { place } => stop::down(&place.dir).await,
             Dev::Reset { place } => stop::reset(&place.dir).await,

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-use super::{Topology, bundle};
+use super::Topology;
+use super::bundle::{self, Listed};
 use crate::net::pki::{Authority, Profile};
 use crate::net::tls::PeerCertificate;
 
@@ -48,6 +49,17 @@ impl Organization {
     #[must_use]
     pub fn identifier(&self) -> String {
         format!("{}.dsf.test", self.name)
+    }
+
+    /// Its line in the allow lists.
+    fn listed(&self) -> Listed {
+        Listed {
+            identifier: self.identifier(),
+            endpoint_identifier: self.endpoint_identifier(),
+            address: self.base_url(),
+            thumbprint: self.thumbprint.clone(),
+            role: "DIC".to_owned(),
+        }
     }
 
     #[must_use]
@@ -100,6 +112,7 @@ impl Network {
 
     fn make(folder: &Path, wish: Wish) -> anyhow::Result<Self> {
         make_folder(folder)?;
+        make_folder(&folder.join("plugins"))?;
         let authority = Authority::new("DSF development CA")?;
         write(&folder.join("ca.crt"), authority.certificate())?;
         let size = wish.organizations.unwrap_or(USUAL_SIZE);
@@ -142,7 +155,8 @@ impl Network {
     fn configure(&self, admin: &str) -> anyhow::Result<()> {
         for organization in &self.organizations {
             let home = self.home(organization);
-            let known = self.known_to(organization);
+            let known = self.known_to(organization).into_iter();
+            let known: Vec<Listed> = known.map(Organization::listed).collect();
             let list = serde_json::to_string_pretty(&bundle::allow_list(&known))?;
             write(&home.join("bundle.json"), &list)?;
             write(&home.join("dsf.toml"), &toml(organization, admin))?;
@@ -182,6 +196,7 @@ fn toml(organization: &Organization, admin: &str) -> String {
          [organization]\nidentifier = \"{identifier}\"\n\n\
          [fhir]\nbase-url = \"{base}\"\nlisten = \"127.0.0.1:{port}\"\n\
          initial-bundle = \"bundle.json\"\n\n\
+         [bpe]\nplugin-dir = \"../plugins\"\n\n\
          [tls]\ncertificate = \"server.crt\"\nprivate-key = \"server.key\"\n\
          client-cas = \"../ca.crt\"\n\n\
          [client]\ncertificate = \"client.crt\"\nprivate-key = \"client.key\"\n\

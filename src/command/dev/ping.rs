@@ -137,7 +137,7 @@ fn report(pairs: &BTreeMap<Pair, Pings>, count: u16, json: bool) -> anyhow::Resu
 }
 
 /// An organisation as seen by its own client certificate.
-struct Peer {
+pub(super) struct Peer {
     organization: Organization,
     client: Client,
 }
@@ -151,7 +151,7 @@ struct Pong {
 }
 
 impl Peer {
-    fn new(network: &Network, organization: &Organization) -> anyhow::Result<Self> {
+    pub(super) fn new(network: &Network, organization: &Organization) -> anyhow::Result<Self> {
         let home = network.home(organization);
         let settings = http::Settings {
             identity: Some(KeyFiles {
@@ -232,7 +232,11 @@ impl Peer {
             .context("the ping could not be started")
     }
 
-    async fn wait_for_end(&self, id: &str, patience: Duration) -> anyhow::Result<Resource> {
+    pub(super) async fn wait_for_end(
+        &self,
+        id: &str,
+        patience: Duration,
+    ) -> anyhow::Result<Resource> {
         let begun = Instant::now();
         while begun.elapsed() < patience {
             let task = self
@@ -274,14 +278,14 @@ impl Peer {
         Ok(found)
     }
 
-    fn url(&self, path: &str) -> anyhow::Result<Url> {
+    pub(super) fn url(&self, path: &str) -> anyhow::Result<Url> {
         Ok(Url::parse(&format!(
             "{}/{path}",
             self.organization.base_url()
         ))?)
     }
 
-    async fn resource(&self, request: Request) -> anyhow::Result<Resource> {
+    pub(super) async fn resource(&self, request: Request) -> anyhow::Result<Resource> {
         let request = request.header(
             http::header::ACCEPT,
             HeaderValue::from_static("application/fhir+json"),

@@ -6,8 +6,14 @@ mod work;
 #[cfg(feature = "bpe")]
 mod work;
 
+#[cfg(test)]
+#[cfg(all(feature = "bpe", feature = "fhir"))]
+mod between;
 #[cfg(feature = "bpe")]
 mod deploy;
+#[cfg(test)]
+#[cfg(all(feature = "bpe", feature = "fhir"))]
+mod known;
 #[cfg(feature = "bpe")]
 mod new;
 #[cfg(feature = "bpe")]
@@ -18,6 +24,12 @@ mod conformity;
 #[cfg(all(feature = "bpe", not(feature = "fhir")))]
 #[path = "conformity_absent.rs"]
 mod conformity;
+
+#[cfg(all(feature = "bpe", feature = "fhir"))]
+mod mailboxes;
+#[cfg(all(feature = "bpe", not(feature = "fhir")))]
+#[path = "mailboxes_absent.rs"]
+mod mailboxes;
 
 #[cfg(feature = "bpe")]
 pub use conformity::judged;

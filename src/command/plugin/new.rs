@@ -28,7 +28,7 @@ pub fn new(folder: &Path, domain: &str, from: Option<&Path>) -> anyhow::Result<E
         bail!("'{name}' is no name of a plugin: use letters, digits and hyphens");
     }
     if !well_named(domain, "-.") || !domain.contains('.') {
-        bail!("'{}' is no domain like example.org (--domain)", domain);
+        bail!("'{domain}' is no domain like example.org (--domain)");
     }
     let files = match from {
         Some(source) => around(source, name)?,

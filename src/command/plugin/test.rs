@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
+use super::mailboxes::Mailboxes;
+use crate::bpe::scenario::Stage;
 use crate::command::process::{Output, play};
 
 pub fn test(
@@ -14,7 +16,12 @@ pub fn test(
     trace: bool,
 ) -> anyhow::Result<ExitCode> {
     let files = scenarios(package, only)?;
-    Ok(if play(&files, Output { json, trace }, None)? {
+    let mailboxes = Mailboxes::new(package)?;
+    let stage = Stage {
+        postmaster: Some(&mailboxes),
+        ..Stage::default()
+    };
+    Ok(if play(&files, Output { json, trace }, stage)? {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -23,17 +23,18 @@ use crate::config::Needs;
 const ORGANIZATION: &str = "test";
 
 fn site() -> Site<'static> {
-    let environment = &|name: &str| std::env::var(name).ok();
+    site_of(ORGANIZATION)
+}
+
+/// What a package is read for by this organisation.
+pub(super) fn site_of(organization: &str) -> Site<'_> {
     Site {
-        substitutes: Substitutes {
-            organization: ORGANIZATION,
-            environment,
-        },
+        substitutes: Substitutes::of_process(organization),
         base_url: "https://localhost/fhir",
     }
 }
 
-fn files(path: &Path) -> anyhow::Result<Files> {
+pub(super) fn files(path: &Path) -> anyhow::Result<Files> {
     if path.is_dir() {
         return Ok(Files::folder(path));
     }

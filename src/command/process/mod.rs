@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Subcommand;
 
 use crate::bpe::parse::{Problem, parse};
-use crate::bpe::scenario::{self, Floor, Report};
+use crate::bpe::scenario::{self, Floor, Report, Stage};
 use crate::command::table::Table;
 use crate::store::{Database, Schema};
 
@@ -78,7 +78,7 @@ pub fn run(process: &Process) -> anyhow::Result<ExitCode> {
                 json: *json,
                 trace: *trace,
             },
-            None,
+            Stage::default(),
         )?,
         Process::Test {
             files, json, trace, ..
@@ -113,23 +113,26 @@ fn on_a_database(files: &[PathBuf], output: Output) -> anyhow::Result<bool> {
     let database = runtime.block_on(Database::scratch(&home))?;
     let store = runtime.block_on(database.store(Schema::Bpe))?;
     let handle = runtime.handle().clone();
-    let outcome = play(files, output, Some(&Floor { store, handle }));
+    let outcome = play(files, output, on(&Floor { store, handle }));
     runtime.block_on(database.close());
     // What cannot be removed is in the folder for temporary things.
     let _ = std::fs::remove_dir_all(&home);
     outcome
 }
 
+fn on(floor: &Floor) -> Stage<'_> {
+    Stage {
+        floor: Some(floor),
+        ..Stage::default()
+    }
+}
+
 /// Plays scenarios and prints what came of them; whether all passed.
-pub(super) fn play(
-    files: &[PathBuf],
-    output: Output,
-    floor: Option<&Floor>,
-) -> anyhow::Result<bool> {
+pub(super) fn play(files: &[PathBuf], output: Output, stage: Stage<'_>) -> anyhow::Result<bool> {
     let Output { json, trace } = output;
     let mut failed = 0;
     for file in files {
-        let report = scenario::run(file, floor);
+        let report = scenario::run(file, stage);
         failed += usize::from(!report.passed);
         if json {
             println!("{}", serde_json::to_string(&report)?);

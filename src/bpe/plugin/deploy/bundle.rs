@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::plan::{Place, State, Step};
 use crate::bpe::plugin::local_fhir::explanation;
 use crate::bpe::plugin::package::Prepared;
-use crate::r4::{Node, ResourceType};
+use crate::r4::Node;
 
 /// A resource that the server did not take, or did not give up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ fn full_url() -> String {
 /// The resource with the status of its processes; a draft Task stays a draft.
 fn resource(prepared: &Prepared, state: State) -> Value {
     let mut resource = prepared.resource.clone();
-    if prepared.kind != ResourceType::Task {
+    if prepared.is_released() {
         let members = resource.members_mut();
         members.insert("status".to_owned(), Value::from(state.name()));
     }

@@ -9,8 +9,6 @@ mod content;
 mod cross;
 mod draft;
 mod files;
-#[cfg(test)]
-mod known;
 mod lint;
 mod manifest;
 mod message;
@@ -220,21 +218,5 @@ impl Found {
             origin: package.origin.clone(),
             problems,
         })
-    }
-
-    /// Adds the packages that come with this program, each unless others bring its processes.
-    pub fn add_built_in(&mut self, site: &Site<'_>) {
-        for files in Files::built_in() {
-            match load(&files, site) {
-                Ok(package) if self.refusal(&package).is_some() => {
-                    tracing::debug!(
-                        plugin = package.origin,
-                        "replaced by a plugin of the folder"
-                    );
-                }
-                Ok(package) => self.packages.push(package),
-                Err(refused) => self.refused.push(refused),
-            }
-        }
     }
 }

@@ -36,6 +36,21 @@ pub struct Prepared {
     pub resource: Resource,
 }
 
+impl Prepared {
+    /// Its place in the order in which resources are put on a server.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        let place = DEPLOYED_TYPES.iter().position(|kind| *kind == self.kind);
+        place.unwrap_or_default()
+    }
+
+    /// Its status is that of its processes; a draft Task stays a draft.
+    #[must_use]
+    pub fn is_released(&self) -> bool {
+        self.kind != ResourceType::Task
+    }
+}
+
 /// Reads each file once, for however many processes name it.
 pub(super) struct Reader<'a> {
     pub files: &'a Files,

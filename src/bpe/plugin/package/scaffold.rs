@@ -10,7 +10,7 @@ use super::model::{self, Use, UseKind};
 use super::naming;
 use super::placeholder::{Syntax, filled};
 use super::problem::{Problem, Problems};
-use super::resource::parse as parse_resource;
+use super::resource::{DEPLOYED_TYPES, parse as parse_resource};
 use crate::bpe::parse;
 use crate::r4::{Resource, ResourceType};
 
@@ -149,10 +149,16 @@ fn api(resource: &Resource) -> Api {
     }
 }
 
-/// Definitions and drafts belong to one process; what they are made of may belong to all.
+/// Definitions and drafts belong to one process; what they are made of may belong to all. Examples
+/// that lie beside them belong to none.
 fn belongs(resource: &Resource, process: &str) -> bool {
-    let url = match resource.resource_type() {
+    let kind = resource.resource_type();
+    if !kind.is_some_and(|kind| DEPLOYED_TYPES.contains(&kind)) {
+        return false;
+    }
+    let url = match kind {
         Some(ResourceType::ActivityDefinition) => resource.str("url"),
+        Some(ResourceType::Task) if resource.str("status") != Some("draft") => None,
         Some(ResourceType::Task) => resource
             .str("instantiatesCanonical")
             .and_then(|canonical| canonical.split('|').next()),

@@ -232,7 +232,7 @@ fn resources_of_dsf_1_are_mended_when_the_package_says_so() {
             ("plugin.toml", manifest),
             (
                 "hello.bpmn",
-                &MODEL.replace("\"x\"/>", "\"x\"/>").replace(
+                &MODEL.replace(
                     "<camunda:field name=\"profile\" stringValue=\"x\"/>",
                     "<camunda:field name=\"profile\" stringValue=\"x\"/>\
                  <camunda:field name=\"messageName\" stringValue=\"x\"/>\
