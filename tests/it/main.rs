@@ -7,6 +7,8 @@
     reason = "a test that cannot set its stage fails by panicking"
 )]
 
+#[cfg(feature = "bpe")]
+mod acceptance;
 mod audit;
 mod backup;
 mod binary;
@@ -37,6 +39,8 @@ mod refusal;
 mod resource;
 mod slow;
 mod socket;
+#[cfg(feature = "bpe")]
+mod task;
 #[cfg(feature = "bpe")]
 mod user_task;
 mod wire;

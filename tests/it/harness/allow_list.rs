@@ -8,9 +8,10 @@ use super::{ENDPOINT, JSON, ORGANIZATION, XML};
 
 const PROFILES: &str = "http://dsf.dev/fhir/StructureDefinition";
 
-pub fn bundle(members: &[Member]) -> Value {
+pub fn bundle(parent_identifier: &str, members: &[Member]) -> Value {
     let parent = urn();
-    let mut entries = vec![entry(&parent, parent_organization(), "Parent_Organization")];
+    let resource = parent_organization(parent_identifier);
+    let mut entries = vec![entry(&parent, resource, parent_identifier)];
     for member in members {
         let (organization, endpoint) = (urn(), urn());
         entries.push(entry(
@@ -27,7 +28,7 @@ pub fn bundle(members: &[Member]) -> Value {
         if let Some(role) = member.role {
             let resource = affiliation([&parent, &organization, &endpoint], role);
             let condition = format!(
-                "primary-organization:identifier={ORGANIZATION}|Parent_Organization&\
+                "primary-organization:identifier={ORGANIZATION}|{parent_identifier}&\
                  participating-organization:identifier={ORGANIZATION}|{}",
                 member.identifier
             );
@@ -62,13 +63,13 @@ fn meta(profile: &str) -> Value {
     })
 }
 
-fn parent_organization() -> Value {
+fn parent_organization(identifier: &str) -> Value {
     json!({
         "resourceType": "Organization",
         "meta": meta("organization-parent"),
-        "identifier": [{"system": ORGANIZATION, "value": "Parent_Organization"}],
+        "identifier": [{"system": ORGANIZATION, "value": identifier}],
         "active": true,
-        "name": "Parent_Organization",
+        "name": identifier,
     })
 }
 

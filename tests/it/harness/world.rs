@@ -23,6 +23,8 @@ pub struct World {
     pub folder: PathBuf,
     pub members: Vec<Member>,
     pub persons: Vec<Person>,
+    /// The organisation whose members have roles.
+    pub parent: &'static str,
     authority: Authority,
 }
 
@@ -96,6 +98,14 @@ impl World {
         world
     }
 
+    /// Organisations of the research initiative, by name, identifier and role.
+    pub fn research(members: &[(&'static str, &'static str, &'static str)]) -> Self {
+        let member = |&(name, identifier, role)| Member::new(name, identifier, Some(role));
+        let mut world = Self::of(members.iter().map(member).collect());
+        world.parent = "medizininformatik-initiative.de";
+        world
+    }
+
     fn of(members: Vec<Member>) -> Self {
         static FOLDER: OnceLock<PathBuf> = OnceLock::new();
         static WORLDS: AtomicUsize = AtomicUsize::new(0);
@@ -108,6 +118,7 @@ impl World {
             folder,
             members,
             persons: Vec::new(),
+            parent: "Parent_Organization",
             authority,
         };
         world.issue("server", &Profile::server(&["localhost"]));
@@ -190,7 +201,8 @@ impl World {
     pub(super) fn write_node(&self, member: &Member, port: u16) -> PathBuf {
         let bundle = self.path("bundle.json");
         if !bundle.exists() {
-            let text = serde_json::to_vec_pretty(&allow_list::bundle(&self.members)).unwrap();
+            let text =
+                serde_json::to_vec_pretty(&allow_list::bundle(self.parent, &self.members)).unwrap();
             std::fs::write(&bundle, text).unwrap();
         }
         let path = self.path(&format!("dsf-{port}.toml"));
