@@ -41,6 +41,7 @@ async fn hospital() -> Option<Organization> {
     let package = Package::published(&Manifest {
         name: "dsf-bpe-test-plugin-v2",
         version: "2.0.0.0",
+        api: 2,
         processes: &[("dsfdev_test", "bpmn/test.bpmn")],
         more: "[capabilities]\nlocal-fhir = \"write\"\n",
     })?;

@@ -36,6 +36,8 @@ mod outage;
 mod process;
 mod proxy;
 mod refusal;
+#[cfg(feature = "bpe")]
+mod research;
 mod resource;
 mod slow;
 mod socket;

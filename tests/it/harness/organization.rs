@@ -82,7 +82,9 @@ impl Organization {
     }
 
     fn launch(&self) -> Launch {
-        Launch::of(&self.world, self.name).database(&self.database)
+        // Many nodes share the server of the tests.
+        let launch = Launch::of(&self.world, self.name).database(&self.database);
+        launch.set("database.pool-size=4")
     }
 
     pub async fn open_mailbox(&mut self) {

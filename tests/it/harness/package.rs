@@ -12,6 +12,8 @@ pub struct Package(PathBuf);
 pub struct Manifest<'a> {
     pub name: &'a str,
     pub version: &'a str,
+    /// The version of DSF's process API that it was written for.
+    pub api: u8,
     /// Process ids and their models.
     pub processes: &'a [(&'a str, &'a str)],
     /// Resources of another package that these processes need as well.
@@ -61,8 +63,8 @@ impl Manifest<'_> {
         let mut resources = Vec::new();
         list(package, Path::new("fhir"), &mut resources);
         let mut text = format!(
-            "name = \"{}\"\nversion = \"{}\"\nrelease-date = 2026-11-21\n",
-            self.name, self.version
+            "name = \"{}\"\nversion = \"{}\"\nrelease-date = 2026-11-21\napi = {}\n",
+            self.name, self.version, self.api
         );
         for (id, model) in self.processes {
             let mine = resources.iter().filter(|file| self.belongs(id, file));

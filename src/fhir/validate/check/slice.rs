@@ -6,6 +6,7 @@ use super::Judge;
 use super::trail::Trail;
 use crate::fhir::validate::library::Missing;
 use crate::fhir::validate::profile::{Criterion, Profile, Rule, RuleId, Slice, Step};
+use crate::fhir::validate::snapshot::Failure;
 use crate::fhir::validate::spot::Spot;
 use crate::fhir::validate::terminology::{Coded, Membership, membership};
 use crate::r4::outcome::IssueType;
@@ -142,6 +143,14 @@ impl<'a> Judge<'a> {
             Criterion::Pattern(pattern) => found
                 .iter()
                 .any(|spot| spot.value.is_some_and(|value| contains(value, pattern))),
+            Criterion::Extension(canonical) => {
+                for spot in found {
+                    if self.is_url_of(spot.value, canonical)? {
+                        return Ok(true);
+                    }
+                }
+                false
+            }
             Criterion::Present => !found.is_empty(),
             Criterion::Absent => found.is_empty(),
             Criterion::Type(types) => found
@@ -166,6 +175,28 @@ impl<'a> Judge<'a> {
                 false
             }
         })
+    }
+
+    /// Whether this is the url of the extensions that have a profile: mostly that of the profile,
+    /// unless it fixes another.
+    fn is_url_of(&self, value: Option<&Value>, canonical: &str) -> Result<bool, Missing> {
+        let value = value.and_then(Value::as_str);
+        let url = canonical.split('|').next().unwrap_or_default();
+        if value == Some(url) {
+            return Ok(true);
+        }
+        let profile = match self.library.profile(canonical) {
+            Ok(Some(profile)) => profile,
+            Ok(None) | Err(Failure::Broken(_)) => return Ok(false),
+            Err(Failure::Missing(missing)) => return Err(missing),
+        };
+        let family = profile.rules.first().and_then(|root| root.family);
+        let fixed = family.and_then(|family| {
+            let family = &profile.families[family];
+            let rule = family.rules[family.place("url")?.rule];
+            profile.rules[rule].fixed.as_ref()?.as_str()
+        });
+        Ok(value.is_some() && value == fixed)
     }
 
     fn any_bound(&self, canonical: &str, found: &[Spot<'a>]) -> Result<bool, Missing> {

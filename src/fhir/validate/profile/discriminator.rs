@@ -19,6 +19,8 @@ pub enum Criterion {
     Pattern(Value),
     /// A code of this value set.
     Bound(String),
+    /// The url of extensions that have this profile.
+    Extension(String),
     Present,
     Absent,
     Type(Vec<Box<str>>),
@@ -165,8 +167,7 @@ fn url_of_profile(profile: &Profile, rule: RuleId, name: &str) -> Option<Criteri
         return None;
     };
     let is_url = name == "url" && &*only.code == "Extension";
-    let url = canonical.split('|').next().unwrap_or_default();
-    is_url.then(|| Criterion::Fixed(Value::String(url.to_owned())))
+    is_url.then(|| Criterion::Extension(canonical.clone()))
 }
 
 /// An extension that a slice must have, or must not have.
