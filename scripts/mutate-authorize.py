@@ -85,9 +85,10 @@ def conditions(mask):
         tail = body[last:]
         if tail.strip() and not re.match(r"\s*(match|if|for|let)\b", tail):
             yield found.end() + last + len(tail) - len(tail.lstrip()), found.end() + len(body.rstrip())
-    for found in re.finditer(r"\blet (?:mut )?\w+ =\s+", mask):
+    for found in re.finditer(r"\blet (?:mut )?\w+ =\s+((?:move )?\|[^|]*\|\s*)?", mask):
         end = end_of(mask, found.end(), [";"])
-        if end and re.search(r" (&&|\|\|)\s", outer(mask[found.end() : end])):
+        is_block = mask[found.end()] == "{"
+        if end and not is_block and re.search(r"\s(&&|\|\|)\s", outer(mask[found.end() : end])):
             yield found.end(), end
 
 
@@ -115,8 +116,10 @@ def flips(path, number):
     text = path.read_text()
     mask = masked(text)
     ranges, arms = set(), set()
+    constant = [(found.end(), end_of(mask, found.end(), [])) for found in re.finditer(r"\bconst fn [^{]*\{", mask)]
     for start, end in conditions(mask):
-        if end is not None:
+        # Nothing is chosen while the program is built.
+        if end is not None and not any(begin <= start < stop for begin, stop in constant):
             ranges.update(parts(mask, start, end))
     for found in re.finditer(r'(?m)^ +[^\n/]*"[^\n]*?(?= => )', text):
         if " if " not in found.group() and "matches!" not in found.group():
