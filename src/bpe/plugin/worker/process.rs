@@ -75,7 +75,12 @@ impl Process {
             calls: 0,
         };
         let plugin = json!({ "protocol": 1, "entry": program.entry, "plugin": program.plugin });
-        process.tell(&json!({ "id": 0, "method": "initialize", "params": plugin }))?;
+        let told = process.tell(&json!({ "id": 0, "method": "initialize", "params": plugin }));
+        // One that ends at once may do so before or after it was spoken to.
+        told.map_err(|error| match error {
+            Error::Crashed(why) => Error::Start(why),
+            other => other,
+        })?;
         Ok(process)
     }
 
