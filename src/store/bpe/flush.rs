@@ -189,7 +189,7 @@ const TASKS: &str = "tasks as (
         status = case when t.answered then 'answered' else 'delivered' end,
         instance = own.id,
         scope = case when inbox.task = $7 then $9 else inbox.scope end,
-        starts = inbox.starts or (inbox.task = $7 and $9 is null),
+        starts = inbox.starts or coalesce(inbox.task = $7 and $9 is null, false),
         held_until = null
     from own, unnest($27, $28, $29) t (task, document, answered)
     where inbox.task = t.task)";
