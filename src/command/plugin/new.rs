@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use jiff::Zoned;
 
+use crate::bpe::plugin::js::TYPES;
 use crate::bpe::plugin::package::{Files, Named, scaffold};
 
 /// The types of the host interface, for editors.
-const TYPES: &str = "dsf.d.ts";
+const TYPES_FILE: &str = "dsf.d.ts";
 
 pub fn new(folder: &Path, domain: &str, from: Option<&Path>) -> anyhow::Result<ExitCode> {
     let name = folder
@@ -88,13 +89,13 @@ fn hello_world(name: &str, domain: &str) -> Vec<(PathBuf, Vec<u8>)> {
             Some((PathBuf::from(replaced(path)), replaced(&text).into_bytes()))
         })
         .collect();
-    files.extend(types());
+    files.push(types());
     files.sort();
     files
 }
 
-fn types() -> Option<(PathBuf, Vec<u8>)> {
-    Files::types().map(|text| (PathBuf::from(TYPES), text))
+fn types() -> (PathBuf, Vec<u8>) {
+    (PathBuf::from(TYPES_FILE), TYPES.as_bytes().to_vec())
 }
 
 /// Manifest and frame of the code for the models and resources of another plugin, and these.
@@ -117,7 +118,7 @@ fn around(source: &Path, name: &str) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> 
         let bytes = found.bytes(&path).map_err(anyhow::Error::msg)?;
         files.push((PathBuf::from(path), bytes));
     }
-    files.extend(types());
+    files.push(types());
     Ok(files)
 }
 

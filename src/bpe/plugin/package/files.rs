@@ -75,12 +75,6 @@ impl Files {
         Self::memory(EXAMPLE, all.remove(EXAMPLE).unwrap_or_default())
     }
 
-    /// The types of the host interface for editors: `dsf.d.ts`.
-    #[must_use]
-    pub fn types() -> Option<Vec<u8>> {
-        BuiltIn::get("dsf.d.ts").map(|file| file.data.into_owned())
-    }
-
     /// The packages that come with this program and are in force on every node.
     #[must_use]
     pub fn built_in() -> Vec<Self> {
