@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{Client, Launch, Line, ORGANIZATION, Package, Server, World, until};
 
 /// How long anything may take on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 const BPMN_MESSAGE: &str = "http://dsf.dev/fhir/CodeSystem/bpmn-message";
 
 pub struct Organization {
