@@ -64,8 +64,8 @@ pub async fn waiting(store: &Store, url: &str, definition: Uuid) {
     let one = begin(&runtime, template).await;
     let admin = connected(url).await;
     let copy = format!(
-        "INSERT INTO bpe.instance (id, definition, state, rev) \
-         SELECT gen_random_uuid(), definition, state, rev FROM bpe.instance, \
+        "INSERT INTO bpe.instance (id, definition, state, rev, lease_epoch) \
+         SELECT gen_random_uuid(), definition, state, rev, lease_epoch FROM bpe.instance, \
              generate_series(1, {count}) WHERE id = '{one}'"
     );
     admin.batch_execute(&copy).await.unwrap();
