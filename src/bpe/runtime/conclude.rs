@@ -85,14 +85,14 @@ impl Runtime {
         segment.goes_on = goes_on;
         let done = leases.keep(self, work(&mut segment)).await;
         let outcome = match done {
-            Some(Ok(())) => self.conclude(&mut segment).await,
-            Some(Err(Stop::Failed(failure))) => Ok(Advance::Failed(failure).into()),
-            Some(Err(Stop::Busy)) => Ok(Advance::Busy.into()),
-            Some(Err(Stop::Stale)) | None => Ok(Advance::Stale.into()),
+            Some(Ok(())) => self.conclude(&segment).await,
+            Some(Err(Stop::Failed(failure))) => Ok((Advance::Failed(failure), None)),
+            Some(Err(Stop::Busy)) => Ok((Advance::Busy, None)),
+            Some(Err(Stop::Stale)) | None => Ok((Advance::Stale, None)),
             Some(Err(Stop::Broken(error))) => Err(error),
         };
         let mut changed = Vec::new();
-        match outcome.as_ref().map(|stretch| &stretch.advance) {
+        match outcome.as_ref().map(|(advance, _)| advance) {
             Ok(Advance::Done) => {
                 changed.extend(moved(&segment).map(|member| member.id));
                 self.watch.stepped(changed.len(), began.elapsed());
@@ -107,14 +107,16 @@ impl Runtime {
             _ => {}
         }
         leases.release(self, &changed).await;
-        let mut stretch = outcome?;
-        if let (Some(job), Some(member)) = (stretch.job, segment.members.pop()) {
-            stretch.next = Some((member.stored(), job));
-        }
-        Ok(stretch)
+        let (advance, job) = outcome?;
+        let next = segment.members.pop().zip(job);
+        Ok(Stretch {
+            advance,
+            next: next.map(|(member, job)| (member.stored(), job)),
+        })
     }
 
-    async fn conclude(&self, segment: &mut Segment) -> Result<Stretch, Error> {
+    /// Stores what came of a segment; with it comes the job that the lease was kept for.
+    async fn conclude(&self, segment: &Segment) -> Result<(Advance, Option<WaitId>), Error> {
         let mut flushes = Vec::new();
         let mut forms = Vec::new();
         for member in moved(segment) {
@@ -140,7 +142,7 @@ impl Runtime {
         };
         self.watch.storing();
         if !self.store_all(&flushes, &forms, &segment.consumed).await? {
-            return Ok(Advance::Stale.into());
+            return Ok((Advance::Stale, None));
         }
         if flushes.iter().any(|flush| !flush.outbox.is_empty()) {
             self.bells.outbox.notify_one();
@@ -158,10 +160,7 @@ impl Runtime {
                 self.wake_held(member).await?;
             }
         }
-        Ok(Stretch {
-            job: next,
-            ..Advance::Done.into()
-        })
+        Ok((Advance::Done, next))
     }
 
     /// One instance needs one statement; several, and those with user tasks, need a transaction
@@ -232,19 +231,8 @@ impl Runtime {
 /// What became of a segment.
 pub(super) struct Stretch {
     pub advance: Advance,
-    job: Option<WaitId>,
     /// The instance as it is stored, still leased, and its job that is due.
     pub next: Option<(Member, WaitId)>,
-}
-
-impl From<Advance> for Stretch {
-    fn from(advance: Advance) -> Self {
-        Self {
-            advance,
-            job: None,
-            next: None,
-        }
-    }
 }
 
 /// What a segment changed: an instance that began and ended in it is stored, too, for its history.

@@ -52,12 +52,11 @@ impl Work for Jobs {
             let postpone = async |conn: &mut _| job::postpone(conn, instance, job, seconds).await;
             self.0.store.read(postpone).await
         };
-        let activity = taken.activity.clone();
-        match self.0.run_taken(Arc::unwrap_or_clone(taken)).await? {
+        match self.0.run_taken(&taken).await? {
             Advance::Busy => postpone(BUSY).await?,
             Advance::Failed(failure) => {
                 tracing::error!(
-                    %instance, activity,
+                    %instance, activity = taken.activity,
                     "a failed job could not be counted as failed: {failure}"
                 );
                 postpone(60.0).await?;

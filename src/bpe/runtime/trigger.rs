@@ -222,7 +222,7 @@ impl Runtime {
 
     /// The same for a job whose instance is leased. Jobs of it that are due when that is stored are
     /// done next, for a while: to give the lease back and take it again would cost as much as a step.
-    pub async fn run_taken(&self, taken: Taken) -> Result<Advance, Error> {
+    pub async fn run_taken(&self, taken: &Taken) -> Result<Advance, Error> {
         let (instance, mut job) = (taken.instance.id, wait(taken.job));
         let began = Instant::now();
         let leases = Leases::default();

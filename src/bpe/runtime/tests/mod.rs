@@ -134,7 +134,7 @@ pub(super) async fn run_jobs(runtime: &Runtime) {
             return;
         }
         for job in due {
-            runtime.run_taken(job).await.unwrap();
+            runtime.run_taken(&job).await.unwrap();
         }
     }
 }

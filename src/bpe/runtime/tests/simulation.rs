@@ -20,7 +20,7 @@ use rand::{Rng, SeedableRng};
 use super::*;
 use crate::bpe::engine::Trigger;
 use crate::bpe::engine::tests::{block, possible, source};
-use crate::store::bpe::{outbox, snapshot};
+use crate::store::bpe::{job, outbox, snapshot};
 use crate::store::faults::Faults;
 
 /// More events than any of the models needs.
@@ -214,6 +214,13 @@ impl World {
             1 => {
                 let hours = i64::try_from(self.fate.choose(5)).unwrap() - 2;
                 node.clock.advance(jiff::SignedDuration::from_hours(hours));
+            }
+            // As the workers do it: whatever is due, and what becomes due by it.
+            3 => {
+                let take = async |conn: &mut _| job::take(conn, 10, 60.0).await;
+                for taken in node.store.read(take).await.unwrap_or_default() {
+                    let _ = node.run_taken(&taken).await;
+                }
             }
             2 if !self.tried.is_empty() => {
                 let (instance, trigger) = self.tried[self.fate.choose(self.tried.len())].clone();

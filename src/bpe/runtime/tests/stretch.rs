@@ -31,7 +31,7 @@ async fn jobs_that_follow_each_other_are_stored_one_by_one_under_one_lease() {
     begin(&runtime, definition, Variables::new()).await;
 
     let mut taken = take(&store).await;
-    let advance = runtime.run_taken(taken.pop().unwrap()).await.unwrap();
+    let advance = runtime.run_taken(&taken.pop().unwrap()).await.unwrap();
     assert!(matches!(advance, Advance::Done), "{advance:?}");
     assert_eq!(code.called(), ["n1", "n2", "n3", "n4", "n5"]);
     let instances = async |conn: &mut _| snapshot::instances(conn).await;
@@ -60,7 +60,7 @@ async fn a_job_that_fails_on_the_way_leaves_what_was_done_before() {
     let instance = begin(&runtime, definition, Variables::new()).await;
 
     let mut taken = take(&store).await;
-    runtime.run_taken(taken.pop().unwrap()).await.unwrap();
+    runtime.run_taken(&taken.pop().unwrap()).await.unwrap();
     assert_eq!(code.called(), ["n1", "n2", "n3"]);
     let state = state(&store, instance).await.unwrap();
     let jobs: Vec<_> = state.jobs().collect();
