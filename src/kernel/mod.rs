@@ -10,6 +10,8 @@ pub mod retry;
 pub mod secret;
 pub mod shutdown;
 pub mod telemetry;
+#[cfg(test)]
+pub mod testing;
 
 pub use clock::Clock;
 pub use health::Health;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::table::{Block, Content, Element, Primitive, table};
 use super::{ParseError, Resource, json, xml};
+use crate::kernel::testing::shared;
 
 fn both_ways(resource: &Resource) -> Result<(), ParseError> {
     for pretty in [false, true] {
@@ -242,22 +243,15 @@ fn members_come_out_in_the_order_of_the_definitions() {
 /// Every FHIR file that DSF and the published plugins have, where they are at hand.
 #[test]
 fn resources_of_the_field_survive_both_formats() {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let shared = std::env::var_os("DSF_SHARED")
-        .map_or(beside, PathBuf::from)
-        .join("data");
-    let mut files = Vec::new();
-    for folder in [
+    let folders = [
         "plugins",
         "bundles",
         "dsf-conformance",
         "dsf-test-resources",
-    ] {
-        collect(&shared.join(folder), &mut files);
-    }
-    if files.is_empty() {
-        println!("skipped: no FHIR files in {}", shared.display());
-        return;
+    ];
+    let mut files = Vec::new();
+    for folder in folders.into_iter().filter_map(shared) {
+        collect(&folder, &mut files);
     }
     let mut refused = Vec::new();
     for file in &files {

@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio_postgres::NoTls;
 
+use super::harness::memory::{forget_peak, peak, resident};
 use super::harness::sample::{tag, word};
 use super::harness::{Client, JSON, Launch, Server, World, raw, until};
 
@@ -50,32 +51,6 @@ async fn upload(local: &Client, body: impl Into<Bytes>) -> String {
         .next()
         .unwrap();
     format!("Binary/{id}")
-}
-
-/// The resident memory of a process in bytes.
-fn resident(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS"))
-        .unwrap();
-    let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kib << 10
-}
-
-/// The most resident memory that a process has had since [`forget_peak`], in bytes.
-fn peak(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmHWM"))
-        .unwrap();
-    let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kib << 10
-}
-
-fn forget_peak(pid: u32) {
-    std::fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
 }
 
 #[tokio::test]

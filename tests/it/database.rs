@@ -8,6 +8,7 @@ use dsf::net::pki::{Authority, Profile};
 use dsf::store::testing::temporary_folder;
 use dsf::store::{Cluster, Settings};
 
+use super::harness::material::skipped;
 use super::harness::sample::{patient, word};
 use super::harness::socket::subscribe;
 use super::harness::{Disk, Launch, Listener, Postgres, World, until};
@@ -60,7 +61,7 @@ async fn without_a_database_the_answer_is_503_and_with_it_again_everything_goes_
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_full_disk_the_answer_is_503_and_with_space_again_everything_goes_on() {
     let Some(disk) = Disk::mount("100m") else {
-        return eprintln!("SKIPPED: this process may not mount a small disk");
+        return skipped("this process may not mount a small disk");
     };
     let cluster = Cluster::start(&disk.folder.join("data"), None)
         .await

@@ -1,18 +1,16 @@
 //! `dsf process test`: the engine's acceptance cases on the persistent runtime (spec/bpmn.md §6,
 //! spec/scenario.md). Every step loads its instances from PostgreSQL and stores them again.
 
-use std::path::PathBuf;
 use std::process::Command;
+
+use super::harness::material::shared;
 
 #[test]
 fn every_scenario_passes_on_postgresql_too() {
-    let given = std::env::var_os("DSF_SHARED").map(PathBuf::from);
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = given.unwrap_or_else(beside).join("data/scenarios");
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        println!("skipped: no scenarios in $DSF_SHARED or ../shared");
+    let Some(shared) = shared("data/scenarios") else {
         return;
     };
+    let entries = std::fs::read_dir(shared.join("data/scenarios")).unwrap();
     let files: Vec<_> = entries
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|it| it == "toml"))

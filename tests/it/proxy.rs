@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use dsf::net::websocket::Event;
 
+use super::harness::material::skipped;
 use super::harness::world::free_port;
 use super::harness::{Client, Launch, Listener, Process, Server, World, until};
 
@@ -42,7 +43,9 @@ fn program(name: &str) -> Option<PathBuf> {
         .map(|place| Path::new(place).join(name))
         .find(|path| path.exists());
     if found.is_none() {
-        eprintln!("SKIPPED: {name} is not installed, nothing is known about it in front of a node");
+        skipped(&format!(
+            "{name} is not installed, nothing is known about it in front of a node"
+        ));
     }
     found
 }

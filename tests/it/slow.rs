@@ -7,20 +7,11 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
+use super::harness::memory::resident;
 use super::harness::sample::{path, patient, tag, word};
 use super::harness::{JSON, Server, raw};
 
 const MIB: usize = 1 << 20;
-
-fn resident(pid: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS"))
-        .unwrap();
-    let kib: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kib << 10
-}
 
 /// "Slowloris": heads and bodies that come byte by byte, or not at all.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,6 +12,7 @@ use super::tests::possible;
 use super::*;
 use crate::bpe::model::{Event as Definition, Kind, NodeIx, Target, Targets};
 use crate::bpe::parse::{Problem, parse};
+use crate::kernel::testing::shared;
 
 /// Runs of one model before a node counts as out of reach.
 const RUNS: u64 = 3_000;
@@ -36,13 +37,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 fn models() -> Option<Vec<PathBuf>> {
-    let given = std::env::var_os("DSF_SHARED").map(PathBuf::from);
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = given.unwrap_or_else(beside).join("data/plugins");
-    if !folder.is_dir() {
-        println!("skipped: no plugins in $DSF_SHARED or ../shared");
-        return None;
-    }
+    let folder = shared("plugins")?;
     let mut found = Vec::new();
     files(&folder, &mut found);
     found.sort();

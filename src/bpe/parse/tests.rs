@@ -1,6 +1,7 @@
 //! Problems of a file are found at once and say where they are.
 
 use super::*;
+use crate::kernel::testing::shared;
 
 fn model(body: &str) -> String {
     format!(
@@ -54,15 +55,11 @@ const SKELETONS: [&str; 2] = [
 
 #[test]
 fn the_models_of_published_plugins_parse() {
-    let given = std::env::var_os("DSF_SHARED").map(std::path::PathBuf::from);
-    let beside = || std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = given.unwrap_or_else(beside).join("data/plugins");
-    let Ok(plugins) = std::fs::read_dir(folder) else {
-        println!("skipped: no plugins in $DSF_SHARED or ../shared");
+    let Some(folder) = shared("plugins") else {
         return;
     };
     let mut count = 0;
-    for plugin in plugins {
+    for plugin in std::fs::read_dir(folder).unwrap() {
         let Ok(models) = std::fs::read_dir(plugin.unwrap().path().join("bpmn")) else {
             continue;
         };

@@ -4,20 +4,14 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::{Stage, run};
+use crate::kernel::testing::shared;
 
 /// Scenario files that must pass, one name a line.
 const CLAIMED: &str = include_str!("claimed.txt");
 
-fn shared() -> Option<PathBuf> {
-    let given = std::env::var_os("DSF_SHARED").map(PathBuf::from);
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    Some(given.unwrap_or_else(beside).join("data/scenarios")).filter(|folder| folder.is_dir())
-}
-
 #[test]
 fn every_claimed_scenario_passes() {
-    let Some(folder) = shared() else {
-        println!("skipped: no scenarios in $DSF_SHARED or ../shared");
+    let Some(folder) = shared("scenarios") else {
         return;
     };
     let mut files: Vec<_> = std::fs::read_dir(folder)

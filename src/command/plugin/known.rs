@@ -2,26 +2,16 @@
 //! with a manifest and empty activities made for them, and judged by the validator.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::conformity;
 use super::work::site_of;
 use crate::bpe::plugin::package::{Files, Named, Package, Refused, load, scaffold};
+use crate::kernel::testing::shared;
 
 /// Written for what came before DSF 1, with other addresses and fields: there is no mapping. The
 /// tutorial is an exercise with gaps.
 const REFUSED: [&str; 3] = ["highmed-", "mii-dsf-process-", "dsf-process-tutorial"];
-
-fn plugins() -> Option<PathBuf> {
-    let given = std::env::var_os("DSF_SHARED").map(PathBuf::from);
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let folder = given.unwrap_or_else(beside).join("data/plugins");
-    if !folder.is_dir() {
-        println!("skipped: no plugins in $DSF_SHARED or ../shared");
-        return None;
-    }
-    Some(folder)
-}
 
 fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -64,7 +54,9 @@ fn package(folder: &Path) -> Result<Package, Refused> {
 
 #[test]
 fn every_known_plugin_is_taken_unchanged() {
-    let Some(folder) = plugins() else { return };
+    let Some(folder) = shared("plugins") else {
+        return;
+    };
     for entry in std::fs::read_dir(folder).unwrap() {
         let folder = entry.unwrap().path();
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();

@@ -6,19 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::*;
+use crate::kernel::testing::shared;
 use crate::r4::{Node, Resource, json, xml};
-
-/// `../shared/data`, or that of what `DSF_SHARED` names.
-pub(super) fn data(folder: &str) -> Option<PathBuf> {
-    let given = std::env::var_os("DSF_SHARED").map(PathBuf::from);
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
-    let path = given.unwrap_or_else(beside).join("data").join(folder);
-    if path.is_dir() {
-        return Some(path);
-    }
-    println!("SKIPPED: no {folder} in $DSF_SHARED/data or ../shared/data");
-    None
-}
 
 pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -51,7 +40,7 @@ pub(super) fn own() -> Vec<Resource> {
 
 #[test]
 fn the_base_definitions_are_those_of_r4() {
-    let Some(folder) = data("hl7-fhir-r4-core-4.0.1-compact") else {
+    let Some(folder) = shared("hl7-fhir-r4-core-4.0.1-compact") else {
         return;
     };
     let text = std::fs::read_to_string(folder.join("StructureDefinition.ndjson")).unwrap();
@@ -117,7 +106,7 @@ const TEXT: &[&str] = &[
 
 #[test]
 fn our_snapshots_are_the_published_ones() {
-    let Some(folder) = data("dsf-conformance-ig-2.0.0-snapshots") else {
+    let Some(folder) = shared("dsf-conformance-ig-2.0.0-snapshots") else {
         return;
     };
     let published: Vec<Resource> = files(&folder)
@@ -293,7 +282,7 @@ pub(super) fn deployed(path: &Path) -> Option<Resource> {
 
 #[test]
 fn the_profiles_and_resources_of_plugins_are_valid() {
-    let Some(folder) = data("plugins") else {
+    let Some(folder) = shared("plugins") else {
         return;
     };
     let mut errors = Vec::new();
@@ -362,7 +351,7 @@ fn the_profiles_and_resources_of_plugins_are_valid() {
 
 #[test]
 fn a_task_is_judged_in_microseconds() {
-    let Some(folder) = data("plugins") else {
+    let Some(folder) = shared("plugins") else {
         return;
     };
     let own = own();
@@ -424,7 +413,7 @@ fn every_constraint_of_the_material_is_understood() {
         "dsf-conformance-ig-2.0.0-snapshots",
         "dsf-test-resources",
     ];
-    for folder in folders.into_iter().filter_map(data) {
+    for folder in folders.into_iter().filter_map(shared) {
         let resources: Vec<Resource> = files(&folder).iter().filter_map(|f| deployed(f)).collect();
         seen_count(&mut look, &resources);
     }

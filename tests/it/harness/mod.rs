@@ -18,6 +18,8 @@ mod allow_list;
 pub mod client;
 mod disk;
 pub mod line;
+pub mod material;
+pub mod memory;
 pub mod organization;
 pub mod package;
 mod postgres;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use dsf::store::testing::temporary_folder;
 
+use super::material::shared;
+
 /// A folder that engines take as their `bpe.plugin-dir`.
 pub struct Package(PathBuf);
 
@@ -31,11 +33,8 @@ impl Package {
     /// Models and resources of a published plugin, unchanged, with the code in `tests/plugins`.
     /// Nothing, loudly, when the published files are not here.
     pub fn published(manifest: &Manifest<'_>) -> Option<Self> {
-        let source = shared().join("data/plugins").join(manifest.name);
-        if !source.is_dir() {
-            eprintln!("SKIPPED: no plugin {}", source.display());
-            return None;
-        }
+        let published = format!("data/plugins/{}", manifest.name);
+        let source = shared(&published)?.join(published);
         let folder = temporary_folder("plugins");
         let package = folder.join(manifest.name);
         for part in ["bpmn", "fhir"] {
@@ -67,7 +66,9 @@ impl Manifest<'_> {
             self.name, self.version, self.api
         );
         for (id, model) in self.processes {
-            let mine = resources.iter().filter(|file| self.belongs(id, file));
+            let mine = resources
+                .iter()
+                .filter(|file| self.belongs(package, id, file));
             let listed: Vec<_> = mine.map(|file| format!("\"{file}\"")).collect();
             text += &format!(
                 "[[process]]\nid = \"{id}\"\nmodel = \"{model}\"\nresources = [{}]\n",
@@ -78,9 +79,8 @@ impl Manifest<'_> {
     }
 
     /// Every process takes all resources but the ActivityDefinitions and draft Tasks of others.
-    fn belongs(&self, id: &str, file: &str) -> bool {
-        let source = shared().join("data/plugins").join(self.name).join(file);
-        let text = fs::read_to_string(source).unwrap_or_default();
+    fn belongs(&self, package: &Path, id: &str, file: &str) -> bool {
+        let text = fs::read_to_string(package.join(file)).unwrap();
         let name = id.split_once('_').map_or(id, |(_, name)| name);
         let of_this = |text: &str| text.contains(&format!("/bpe/Process/{name}"));
         if file.contains("/ActivityDefinition/") {
@@ -91,12 +91,6 @@ impl Manifest<'_> {
             !file.contains("/Bundle/")
         }
     }
-}
-
-/// `../shared`, or what `DSF_SHARED` names.
-pub fn shared() -> PathBuf {
-    let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared"));
-    std::env::var_os("DSF_SHARED").map_or_else(beside, PathBuf::from)
 }
 
 fn tests() -> PathBuf {

@@ -19,7 +19,6 @@ mod recording;
 mod renaming;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use dsf::net::websocket::Event;
@@ -27,27 +26,16 @@ use serde_json::Value;
 
 use self::comparison::Comparison;
 use self::recording::{Exchange, Recording};
+use super::harness::material::shared;
 use super::harness::socket::built_in;
 use super::harness::{Client, Launch, Listener, Server, World};
-
-/// `../shared` or what `DSF_SHARED` names; without it there is nothing to play.
-fn shared() -> Option<PathBuf> {
-    let beside = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared"));
-    let folder = std::env::var_os("DSF_SHARED").map_or_else(beside, PathBuf::from);
-    let found = folder.join("data/wire").is_dir();
-    if !found {
-        eprintln!(
-            "SKIPPED: no recorded traffic in {}/data/wire",
-            folder.display()
-        );
-    }
-    found.then_some(folder)
-}
 
 /// `spec/bpe.md` §2.1 to §2.3, §5.7: a Java engine starts for the first time, then again.
 #[tokio::test]
 async fn a_java_engine_starts_on_our_mailbox_as_on_its_own() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = shared("data/wire") else {
+        return;
+    };
     let mut stage = Stage::set(&["bpe-a"]).await;
     stage
         .play(Recording::load(
@@ -69,7 +57,9 @@ async fn a_java_engine_starts_on_our_mailbox_as_on_its_own() {
 /// `spec/bpe.md` §0, §3.5, §7.3: two Java engines ping each other over our two mailboxes.
 #[tokio::test]
 async fn two_java_organisations_ping_each_other_over_our_mailboxes() {
-    let Some(shared) = shared() else { return };
+    let Some(shared) = shared("data/wire") else {
+        return;
+    };
     let mut stage = Stage::set(&["bpe-a", "bpe-b"]).await;
     let start = Recording::load(&shared, "11-ping-pong-start-b", "dsf-process-ping-pong");
     stage.deploy_at_a(&start).await;

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::sample;
-use crate::fhir::validate::tests::{data, deployed, files, own};
+use crate::fhir::validate::tests::{deployed, files, own};
 use crate::fhir::validate::{Definition, Library};
+use crate::kernel::testing::shared;
 use crate::r4::Resource;
 
 /// Conformance resources, and resources that are judged by them.
@@ -18,7 +19,7 @@ pub struct World {
 pub fn all() -> Vec<World> {
     let own = own();
     let mut worlds = vec![plain(&own)];
-    let Some(folder) = data("plugins") else {
+    let Some(folder) = shared("plugins") else {
         return worlds;
     };
     let mut plugins: Vec<_> = std::fs::read_dir(folder).unwrap().flatten().collect();
@@ -43,7 +44,7 @@ pub fn all() -> Vec<World> {
 fn plain(own: &[Resource]) -> World {
     let mut resources = Vec::new();
     for folder in ["bundles", "dsf-test-resources"] {
-        let Some(folder) = data(folder) else {
+        let Some(folder) = shared(folder) else {
             continue;
         };
         for resource in files(&folder).iter().filter_map(|path| deployed(path)) {
