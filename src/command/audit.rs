@@ -152,11 +152,7 @@ impl Wanted {
 
 pub fn run(command: &Audit) -> anyhow::Result<ExitCode> {
     let (Audit::Verify { configuration, .. } | Audit::Show { configuration, .. }) = command;
-    // The database needs neither certificates nor addresses.
-    let config = configuration.sources().load(Needs {
-        fhir: false,
-        bpe: false,
-    })?;
+    let config = configuration.sources().load(Needs::NOTHING)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         let database = Database::attach(&config.store()).await?;

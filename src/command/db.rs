@@ -107,11 +107,7 @@ pub fn run(command: &Db) -> anyhow::Result<ExitCode> {
             ..
         } => (roles, configuration),
     };
-    // The database needs neither certificates nor addresses.
-    let config = configuration.sources().load(Needs {
-        fhir: false,
-        bpe: false,
-    })?;
+    let config = configuration.sources().load(Needs::NOTHING)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         let settings = config.store();

@@ -16,10 +16,7 @@ const TIME: Duration = Duration::from_secs(5);
 
 pub fn run(roles: &Roles, configuration: &Configuration, json: bool) -> anyhow::Result<ExitCode> {
     // A health check needs the addresses only, and must not fail for a key that serving needs.
-    let config = configuration.sources().load(Needs {
-        fhir: false,
-        bpe: false,
-    })?;
+    let config = configuration.sources().load(Needs::NOTHING)?;
     let mut table = Table::new(&["key", "address", "status"]);
     let mut well = true;
     for (key, address) in app::status_addresses(&config, &roles.list()) {

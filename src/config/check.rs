@@ -16,6 +16,14 @@ pub struct Needs {
     pub bpe: bool,
 }
 
+impl Needs {
+    /// Of commands that serve nothing: neither certificates nor addresses must be set.
+    pub const NOTHING: Self = Self {
+        fhir: false,
+        bpe: false,
+    };
+}
+
 /// A configuration in which everything is set that the roles asked for need.
 #[derive(Clone, Debug)]
 pub struct Config {

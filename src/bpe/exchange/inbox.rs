@@ -266,7 +266,7 @@ impl Inbox {
     async fn postpone(&self, entry: &Entry, seconds: f64) -> Result<(), Error> {
         let store = self.runtime.store();
         Ok(store
-            .read(async |conn| inbox::postpone(conn, entry, seconds).await)
+            .read(async |conn| inbox::extend(conn, entry, seconds).await)
             .await?)
     }
 

@@ -4,9 +4,10 @@ use super::file::Step;
 use super::post::received;
 use super::value;
 use super::world::{Fault, World};
-use crate::bpe::engine::{State, SubscriptionKind, Trigger, WaitId, constant};
+use crate::bpe::engine::{State, SubscriptionKind, Trigger, WaitId};
 use crate::bpe::exchange::process_of;
-use crate::bpe::model::{Event, Graph, NodeIx, Variable, Variables};
+use crate::bpe::model::{Graph, NodeIx, Variable, Variables};
+use crate::bpe::runtime::signal_start;
 use crate::r4::Resource;
 use crate::r4::view::task::Task;
 
@@ -239,14 +240,4 @@ impl World {
         }
         Ok(())
     }
-}
-
-fn signal_start(graph: &Graph, name: &str) -> Option<NodeIx> {
-    let mut starts = graph.starts(Graph::ROOT);
-    starts
-        .find(|(_, event)| match event {
-            Event::Signal(signal) => constant(&signal.name).is_ok_and(|found| found == name),
-            _ => false,
-        })
-        .map(|(ix, _)| ix)
 }

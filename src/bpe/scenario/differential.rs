@@ -2,9 +2,9 @@
 //! the oracle to play on the real engine.
 //!
 //! ```text
-//! DSF_DIFFERENTIAL=/tmp/models DSF_DIFFERENTIAL_COUNT=1000 \
+//! DSF_DIFFERENTIAL=models DSF_DIFFERENTIAL_COUNT=1000 \
 //!     cargo test --lib differential -- --ignored
-//! oracle.sh run /tmp/models/*.toml
+//! oracle.sh run models/*.toml
 //! ```
 //!
 //! Where Operaton 1.0.3 differs in a thousand models, and why we stay:

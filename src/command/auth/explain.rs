@@ -164,17 +164,7 @@ impl Finding {
             println!("right       {right}");
         }
         println!();
-        let mut table = Table::new(&[
-            "types",
-            "create",
-            "read",
-            "update",
-            "delete",
-            "search",
-            "history",
-            "permanent-delete",
-            "websocket",
-        ]);
+        let mut table = Table::new(&super::matrix::COLUMNS[1..]);
         for (kinds, cells) in groups(identity) {
             let words = cells.map(|cell| cell.word().to_owned());
             table.row(std::iter::once(kinds).chain(words));

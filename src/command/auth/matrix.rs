@@ -10,7 +10,7 @@ use crate::command::table::Table;
 use crate::fhir::authorize::{Outline, outline};
 use crate::r4::ResourceType;
 
-const COLUMNS: [&str; 10] = [
+pub(super) const COLUMNS: [&str; 10] = [
     "who",
     "types",
     "create",

@@ -67,10 +67,7 @@ pub fn deploy(
 }
 
 fn plugin_folder(configuration: &Configuration) -> anyhow::Result<PathBuf> {
-    let config = configuration.sources().load(Needs {
-        fhir: false,
-        bpe: false,
-    })?;
+    let config = configuration.sources().load(Needs::NOTHING)?;
     config
         .bpe
         .plugin_dir

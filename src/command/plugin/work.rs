@@ -111,10 +111,7 @@ fn exit_code(sound: bool) -> ExitCode {
 }
 
 pub fn list(configuration: &Configuration, json: bool) -> anyhow::Result<ExitCode> {
-    let config = configuration.sources().load(Needs {
-        fhir: false,
-        bpe: false,
-    })?;
+    let config = configuration.sources().load(Needs::NOTHING)?;
     let folder = config.bpe.plugin_dir.as_ref();
     let path = folder.map(|folder| folder.0.as_path());
     let found = load_all(path, &site(), &conformity::judged)?;

@@ -183,11 +183,7 @@ fn assignment(text: &str) -> Result<(String, Value), String> {
 
 pub fn run(running: &Running) -> anyhow::Result<ExitCode> {
     let common = running.common();
-    // The database needs neither certificates nor addresses.
-    let config = common.configuration.sources().load(Needs {
-        fhir: false,
-        bpe: false,
-    })?;
+    let config = common.configuration.sources().load(Needs::NOTHING)?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         let database = Database::attach(&config.store()).await?;

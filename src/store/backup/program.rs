@@ -25,7 +25,7 @@ impl Program {
         let folders = bin_dir.map_or_else(cluster::usual_folders, |dir| vec![dir.to_owned()]);
         let versions = folders.iter().filter_map(|folder| {
             let path = folder.join(name);
-            Some((major(&path)?, path))
+            Some((cluster::major(&path)?, path))
         });
         let Some((_, path)) = versions.max_by_key(|(version, _)| *version) else {
             let looked = match bin_dir {
@@ -88,27 +88,6 @@ impl Program {
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
-}
-
-/// The major version of a program; `None` if there is none.
-fn major(path: &Path) -> Option<u32> {
-    if !path.is_file() {
-        return None;
-    }
-    let output = std::process::Command::new(path)
-        .arg("--version")
-        .output()
-        .ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    // "pg_dump (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)"
-    let version = text
-        .split_whitespace()
-        .find(|word| word.starts_with(char::is_numeric))?;
-    version
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
 }
 
 /// The URL without its password, and the password. By hand: a URL may name several hosts, which

@@ -117,16 +117,10 @@ pub async fn of_instance(conn: &mut AsyncPgConnection, instance: Uuid) -> Result
 
 /// Seconds until the next wish is due.
 pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error> {
-    #[derive(QueryableByName)]
-    struct Next {
-        #[diesel(sql_type = Nullable<Double>)]
-        seconds: Option<f64>,
-    }
-    let row: Next = statement(
+    super::seconds_until(
+        conn,
         "select extract(epoch from min(due) - clock_timestamp())::float8 as seconds
          from control where done is null",
     )
-    .get_result(conn)
-    .await?;
-    Ok(row.seconds)
+    .await
 }

@@ -122,26 +122,9 @@ pub async fn drop_entry(conn: &mut AsyncPgConnection, entry: &Entry) -> Result<(
     Ok(())
 }
 
-/// Keeps an entry ours for so many seconds more; whoever took it meanwhile is not disturbed.
+/// Keeps an entry ours for so many seconds more, or lets it come again after them; whoever took it
+/// meanwhile is not disturbed.
 pub async fn extend(
-    conn: &mut AsyncPgConnection,
-    entry: &Entry,
-    seconds: f64,
-) -> Result<(), Error> {
-    statement(
-        "update inbox set due = clock_timestamp() + make_interval(secs => $3)
-         where task = $1 and lease_epoch = $2",
-    )
-    .bind::<SqlUuid, _>(entry.task)
-    .bind::<BigInt, _>(entry.lease_epoch)
-    .bind::<Double, _>(seconds)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Tries a Task again after a while.
-pub async fn postpone(
     conn: &mut AsyncPgConnection,
     entry: &Entry,
     seconds: f64,
@@ -220,12 +203,8 @@ pub async fn fail(
 
 /// Seconds until the next open Task is due; negative when overdue.
 pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error> {
-    #[derive(QueryableByName)]
-    struct Next {
-        #[diesel(sql_type = Nullable<Double>)]
-        seconds: Option<f64>,
-    }
-    let row: Next = statement(
+    super::seconds_until(
+        conn,
         "select extract(epoch from min(due) - clock_timestamp())::float8 as seconds
          from inbox i where status in ('received', 'claiming', 'claimed')
              and not exists (
@@ -235,9 +214,7 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error
                      and e.held_until is null
                      and (e.received, e.task) < (i.received, i.task))",
     )
-    .get_result(conn)
-    .await?;
-    Ok(row.seconds)
+    .await
 }
 
 /// A Task that an instance holds.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use diesel::QueryableByName;
-use diesel::sql_types::{BigInt, Double, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Double, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -60,19 +60,13 @@ pub async fn take(
 /// Seconds until the next job is due, by the clock of the database; negative when overdue. Jobs of
 /// instances that somebody works on do not count: their end rings.
 pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error> {
-    #[derive(QueryableByName)]
-    struct Next {
-        #[diesel(sql_type = Nullable<Double>)]
-        seconds: Option<f64>,
-    }
-    let row: Next = statement(
+    super::seconds_until(
+        conn,
         "select extract(epoch from min(j.due) - clock_timestamp())::float8 as seconds
          from job j join instance i on i.id = j.instance
          where j.retries > 0 and not i.suspended and (i.lease_until is null or i.lease_until < now())",
     )
-    .get_result(conn)
-    .await?;
-    Ok(row.seconds)
+    .await
 }
 
 /// Puts a job off, without an attempt counted: its instance was busy.

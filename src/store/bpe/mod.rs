@@ -4,6 +4,13 @@
 //! ([`flush`]). Times are compared with the clock of the database only, so nodes with different
 //! clocks agree on leases and due dates.
 
+use diesel::QueryableByName;
+use diesel::sql_types::{Double, Nullable};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::store::Error;
+use crate::store::statement::statement;
+
 pub mod blob;
 pub mod control;
 pub mod definition;
@@ -20,6 +27,21 @@ pub mod user_task;
 /// The epoch of a lease: counts up whenever somebody takes it, so that a former holder's
 /// statements match no row.
 pub type Epoch = i64;
+
+/// Seconds until something is due, as a text with the column `seconds` says; negative when overdue,
+/// nothing when nothing is.
+async fn seconds_until(
+    conn: &mut AsyncPgConnection,
+    text: &'static str,
+) -> Result<Option<f64>, Error> {
+    #[derive(QueryableByName)]
+    struct Next {
+        #[diesel(sql_type = Nullable<Double>)]
+        seconds: Option<f64>,
+    }
+    let next: Next = statement(text).get_result(conn).await?;
+    Ok(next.seconds)
+}
 
 /// A condition that is always true and makes its statement return before the disk has it. Only for
 /// what may be forgotten in a crash of the database, and only outside of a longer transaction.

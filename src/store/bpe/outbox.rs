@@ -169,15 +169,9 @@ pub async fn spread_signal(
 
 /// Seconds until the next entry is due; negative when overdue.
 pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error> {
-    #[derive(QueryableByName)]
-    struct Next {
-        #[diesel(sql_type = Nullable<Double>)]
-        seconds: Option<f64>,
-    }
-    let row: Next = statement(
+    super::seconds_until(
+        conn,
         "select extract(epoch from min(due) - clock_timestamp())::float8 as seconds from outbox",
     )
-    .get_result(conn)
-    .await?;
-    Ok(row.seconds)
+    .await
 }

@@ -44,21 +44,24 @@ impl Binaries {
         if !dir.join("initdb").is_file() {
             return None;
         }
-        let output = Command::new(dir.join("postgres"))
-            .arg("--version")
-            .output()
-            .ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        // "postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)"
-        let version = text
-            .split_whitespace()
-            .find(|word| word.starts_with(char::is_numeric))?;
-        let major = version.split(|c: char| !c.is_ascii_digit()).next()?;
+        let major = major(&dir.join("postgres"))?;
         Some(Self {
             dir: dir.to_owned(),
-            major: major.to_owned(),
+            major: major.to_string(),
         })
     }
+}
+
+/// The major version of a program of PostgreSQL; `None` if there is none.
+pub(in crate::store) fn major(program: &Path) -> Option<u32> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // "postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)"
+    let version = text
+        .split_whitespace()
+        .find(|word| word.starts_with(char::is_numeric))?;
+    let major = version.split(|c: char| !c.is_ascii_digit()).next()?;
+    major.parse().ok()
 }
 
 /// Where programs of PostgreSQL may be.

@@ -21,7 +21,7 @@ use self::postmaster::Postmaster;
 use super::Error;
 use super::connect::explain;
 
-pub(super) use self::binaries::usual_folders;
+pub(super) use self::binaries::{major, usual_folders};
 pub use self::refusal::Refusal;
 
 /// A running private cluster. Dropping it stops the server; [`Cluster::stop`] also waits for it.

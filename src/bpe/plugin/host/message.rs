@@ -224,7 +224,7 @@ impl Draft {
             "restriction": { "recipient": [organization(&self.target.organization_identifier)] },
             "input": input,
         });
-        Resource::from_value(members).expect("a Task is a resource")
+        Resource::from_value(members).expect("an object with a resourceType is a resource")
     }
 }
 
