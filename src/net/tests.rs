@@ -455,7 +455,9 @@ async fn only_harmless_requests_are_sent_again() {
     let seen = std::sync::Arc::clone(&count);
     std::thread::spawn(move || {
         for socket in listener.incoming() {
-            let _ = socket.unwrap().read(&mut [0; 4096]);
+            let mut socket = socket.unwrap();
+            let _ = socket.read(&mut [0; 4096]);
+            // Before the client sees the end of the connection.
             seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         }
     });

@@ -1,7 +1,7 @@
 //! The line to a node, which a test can cut: it stands at the address that the allow list names.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,8 +18,7 @@ struct State {
     to: u16,
     /// Connections end when this changes, and none begins while it is set.
     cut: watch::Sender<bool>,
-    losing: AtomicBool,
-    lost: AtomicUsize,
+    withholding: AtomicBool,
 }
 
 impl Line {
@@ -28,8 +27,7 @@ impl Line {
         let state = Arc::new(State {
             to,
             cut: watch::Sender::new(false),
-            losing: AtomicBool::new(false),
-            lost: AtomicUsize::new(0),
+            withholding: AtomicBool::new(false),
         });
         let shared = Arc::clone(&state);
         let accepting = tokio::spawn(async move {
@@ -47,18 +45,15 @@ impl Line {
         self.state.cut.send_replace(true);
     }
 
+    /// Lets everything through again.
     pub fn mend(&self) {
+        self.state.withholding.store(false, Ordering::SeqCst);
         self.state.cut.send_replace(false);
     }
 
-    /// The next answer on a connection that is in use comes from the server and never arrives.
-    pub fn lose_next_answer(&self) {
-        self.state.losing.store(true, Ordering::SeqCst);
-    }
-
-    /// Answers lost so far.
-    pub fn lost(&self) -> usize {
-        self.state.lost.load(Ordering::SeqCst)
+    /// From now on requests go through and their answers vanish, until the line is cut.
+    pub fn withhold_answers(&self) {
+        self.state.withholding.store(true, Ordering::SeqCst);
     }
 }
 
@@ -75,28 +70,23 @@ async fn carry(state: Arc<State>, mut client: TcpStream) {
     };
     let mut cut = state.cut.subscribe();
     let (mut up, mut down) = (vec![0; 65536], vec![0; 65536]);
-    // Set while a request is on its way whose answer is to be lost. A connection counts as in use
-    // once the server has spoken twice, which is after the handshake.
-    let (mut spoken, mut doomed) = (0, false);
+    // A client of TLS 1.3 has what it needs for its requests once it has spoken twice.
+    let mut spoken = 0;
     loop {
         tokio::select! {
             _ = cut.changed() => return,
             read = client.read(&mut up) => {
                 let Ok(count @ 1..) = read else { return };
-                if spoken >= 2 && state.losing.swap(false, Ordering::SeqCst) {
-                    doomed = true;
-                }
+                spoken += 1;
                 if server.write_all(&up[..count]).await.is_err() {
                     return;
                 }
             }
             read = server.read(&mut down) => {
                 let Ok(count @ 1..) = read else { return };
-                if doomed {
-                    state.lost.fetch_add(1, Ordering::SeqCst);
-                    return;
+                if spoken >= 2 && state.withholding.load(Ordering::SeqCst) {
+                    continue;
                 }
-                spoken += 1;
                 if client.write_all(&down[..count]).await.is_err() {
                     return;
                 }
