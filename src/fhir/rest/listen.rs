@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::{Extensions, HttpService, TlsAcceptorConfig};
+use actix_http::{Extensions, HttpService};
 use actix_server::Server;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, map_config};
 use actix_tls::accept::openssl::TlsStream;
@@ -111,14 +111,13 @@ impl Stage {
                         async move { shutdown.begun().await }
                     })
                     .on_connect_ext(
-                        move |connection: &TlsStream<TcpStream>, data: &mut Extensions| {
-                            super::remember_peer(&acceptor, &limits, connection, data);
+                        move |connection: &tls::Undated<TlsStream<TcpStream>>,
+                              data: &mut Extensions| {
+                            super::remember_peer(&acceptor, &limits, connection.get_ref(), data);
                         },
                     )
                     .finish(map_config(app, |()| AppConfig::default()));
-                let settings =
-                    TlsAcceptorConfig::default().handshake_timeout(tls::HANDSHAKE_TIMEOUT);
-                tls::logged(http.openssl_with_config(handshake.clone(), settings))
+                tls::served(http, handshake.clone())
             })?;
         Ok(server.run())
     }

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::time::Instant;
 
 use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::Version;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use tracing::Instrument;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 use crate::fhir::audit::{VISIT, Visit};
 use crate::fhir::service::Peer;
+use crate::net::tls;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -34,6 +36,9 @@ pub(super) async fn logged(
     let mut answer = VISIT.scope(visit, work).await;
     if let Ok(value) = HeaderValue::from_str(&id) {
         answer.headers_mut().insert(REQUEST_ID, value);
+    }
+    if request.version() < Version::HTTP_2 {
+        tls::leave_out_date(answer.headers_mut());
     }
     let client = match peer {
         Some(Peer::Certificate(certificate)) => certificate.subject.as_str(),

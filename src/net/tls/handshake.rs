@@ -3,13 +3,52 @@
 use std::io;
 use std::net::SocketAddr;
 
-use actix_service::{Service, ServiceFactory, apply_fn_factory};
+use actix_http::Protocol;
+use actix_service::{Service, ServiceFactory, ServiceFactoryExt, apply_fn_factory};
 use actix_tls::accept::TlsError;
+use actix_tls::accept::openssl::{self as tls, TlsStream};
 use actix_web::rt::net::TcpStream;
-use openssl::ssl;
+use openssl::ssl::{self, SslAcceptor};
 
-/// A service that begins with a handshake, and what went wrong with that in the log.
-pub fn logged<S, E>(
+use super::{HANDSHAKE_TIMEOUT, Undated};
+
+/// What `HttpService` serves.
+type Accepted = (Undated<TlsStream<TcpStream>>, Protocol, Option<SocketAddr>);
+
+/// The service behind a handshake, and what went wrong with that in the log. actix's own way to
+/// this knows only one kind of connection, which is not [`Undated`].
+pub fn served<S, E>(
+    inner: S,
+    acceptor: SslAcceptor,
+) -> impl ServiceFactory<TcpStream, Config = (), Response = (), InitError = ()>
+where
+    S: ServiceFactory<Accepted, Config = (), Response = (), Error = E, InitError = ()>,
+    E: 'static,
+{
+    let mut handshake = tls::Acceptor::new(acceptor);
+    handshake.set_handshake_timeout(HANDSHAKE_TIMEOUT);
+    let inner = handshake
+        .map_err(TlsError::into_service_error)
+        .map(accepted)
+        .and_then(inner.map_err(TlsError::Service));
+    logged(inner)
+}
+
+fn accepted(stream: TlsStream<TcpStream>) -> Accepted {
+    let protocol = match stream.ssl().selected_alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
+    let socket = stream.get_ref();
+    // Without it the end of a long answer waits for the acknowledgement of its beginning.
+    if let Err(error) = socket.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps its delay");
+    }
+    let address = socket.peer_addr().ok();
+    (Undated::new(stream), protocol, address)
+}
+
+fn logged<S, E>(
     inner: S,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = S::Error, InitError = ()>
 where

@@ -18,12 +18,14 @@ mod handshake;
 mod peer;
 mod revocation;
 mod trust;
+mod undated;
 
 pub use acceptor::{Acceptor, Warrant, end_when_stalled};
-pub use handshake::logged;
+pub use handshake::served;
 pub use peer::{PeerCertificate, Thumbprint};
 pub use revocation::{Revocation, Source, WithoutList};
 pub use trust::{Refusal, Trust};
+pub use undated::{Undated, leave_out_date};
 
 use std::path::PathBuf;
 use std::time::Duration;
