@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Flips the rules of src/fhir/authorize one by one and runs their unit tests: each flip should make
-a test fail.
+"""Flips the rules of src/fhir/authorize and src/auth one by one and runs their unit tests: each flip
+should make a test fail.
 
     scripts/mutate-authorize.py [--list]
 
@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-RULES = ROOT / "src/fhir/authorize"
+RULES = ["src/auth", "src/auth/roles", "src/fhir/authorize"]
 COPY = ROOT / "target/mutants/dsf"
 
 # Flips that change nothing, with the reason.
@@ -74,22 +74,37 @@ def conditions(mask):
     for found in re.finditer(closures, mask):
         if mask[found.end()] != "{":
             yield found.end(), end_of(mask, found.end(), [","])
-    for found in re.finditer(r"-> bool \{\n", mask):
+    for found in re.finditer(r"\{\s", mask):
         end = end_of(mask, found.end(), [])
+        if end is None:
+            continue
         body = mask[found.end() : end]
         depth, last = 0, 0
         for at, letter in enumerate(body):
             depth += (letter in "([{") - (letter in ")]}")
             if depth == 0 and (letter == ";" or letter == "}" and body[at + 1 : at + 2] == "\n"):
                 last = at + 1
-        tail = body[last:]
-        if tail.strip() and not re.match(r"\s*(match|if|for|let)\b", tail):
+        tail, flat = body[last:], outer(body[last:])
+        is_bool = mask.endswith("-> bool ", 0, found.start())
+        compares = re.search(r"\s(&&|\|\||[=!]=)\s", flat) and not re.search(r"=>|\w: |,\n", flat)
+        if tail.strip() and (is_bool or compares) and not re.match(r"\s*(match|if|for|let)\b", tail):
             yield found.end() + last + len(tail) - len(tail.lstrip()), found.end() + len(body.rstrip())
     for found in re.finditer(r"\blet (?:mut )?\w+ =\s+((?:move )?\|[^|]*\|\s*)?", mask):
         end = end_of(mask, found.end(), [";"])
         is_block = mask[found.end()] == "{"
-        if end and not is_block and re.search(r"\s(&&|\|\|)\s", outer(mask[found.end() : end])):
+        if end and not is_block and re.search(r"\s(&&|\|\||[=!]=|<=?|>=?)\s", outer(mask[found.end() : end])):
             yield found.end(), end
+    for found in re.finditer(r"=>\s+(?=true,|false,|[^\n{]* == [^\n{]*,\n)", mask):
+        yield found.end(), end_of(mask, found.end(), [","])
+    for found in re.finditer(r"\bmatch\s+(?=[^\n]* \{\s+(?:true|false) =>)", mask):
+        yield found.end(), end_of(mask, found.end(), [" {"])
+    for found in re.finditer(r"\)\s*\.then(?:_some)?\(", mask):
+        depth, at = 1, found.start() - 1
+        while depth:
+            depth += (mask[at] in ")]}") - (mask[at] in "([{")
+            at -= 1
+        if not re.match(r"[\w!]", mask[at]):
+            yield at + 2, found.start()
 
 
 def outer(mask):
@@ -115,13 +130,15 @@ def flips(path, number):
     """The text with flips built in, and what they are."""
     text = path.read_text()
     mask = masked(text)
+    # Tests at the end of a file are no rules.
+    mask = mask[: mask.find("#[cfg(test)]\nmod tests {")] if "#[cfg(test)]\nmod tests {" in mask else mask
     ranges, arms = set(), set()
     constant = [(found.end(), end_of(mask, found.end(), [])) for found in re.finditer(r"\bconst fn [^{]*\{", mask)]
     for start, end in conditions(mask):
         # Nothing is chosen while the program is built.
         if end is not None and not any(begin <= start < stop for begin, stop in constant):
             ranges.update(parts(mask, start, end))
-    for found in re.finditer(r'(?m)^ +[^\n/]*"[^\n]*?(?= => )', text):
+    for found in re.finditer(r'(?m)^ +[^\n/]*"[^\n]*?(?= => )', text[: len(mask)]):
         if " if " not in found.group() and "matches!" not in found.group():
             arms.add(found.end())
     inserts, known = [], []
@@ -130,14 +147,14 @@ def flips(path, number):
         if not source or source in ("true", "false"):
             continue
         line = text.count("\n", 0, start) + 1
-        inserts.append((start, 0, -end, f"crate::fhir::authorize::flip({number}, "))
+        inserts.append((start, 0, -end, f"crate::flip({number}, "))
         inserts.append((end, -1, -start, ")"))
         known += [(number, value, f"{path.name}:{line}: {source[:90]}") for value in ("true", "false")]
         number += 1
     for end in sorted(arms):
         line = text.count("\n", 0, end) + 1
         begin = text.rfind("\n", 0, end) + 1
-        inserts.append((end, 0, 0, f" if crate::fhir::authorize::flip({number}, true)"))
+        inserts.append((end, 0, 0, f" if crate::flip({number}, true)"))
         known.append((number, "false", f"{path.name}:{line}: arm {text[begin:end].strip()[:80]}"))
         number += 1
     for at, _, _, insert in sorted(inserts, key=lambda i: (i[0], i[1], i[2]), reverse=True):
@@ -153,14 +170,14 @@ def build():
             (COPY / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, COPY / name)
     number, known = 1, []
-    for path in sorted(RULES.glob("*.rs")):
-        if path.name in ("decision.rs", "outline.rs", "fact.rs", "mod.rs"):
+    for path in sorted(path for folder in RULES for path in (ROOT / folder).glob("*.rs")):
+        if path.name == "tests.rs":
             continue
         text, some, number = flips(path, number)
-        (COPY / "src/fhir/authorize" / path.name).write_text(text)
+        (COPY / path.relative_to(ROOT)).write_text(text)
         known += some
-    rules = COPY / "src/fhir/authorize/mod.rs"
-    rules.write_text(rules.read_text() + CHOOSER)
+    top = COPY / "src/lib.rs"
+    top.write_text(top.read_text() + CHOOSER)
     return known
 
 
@@ -179,7 +196,7 @@ def main():
         for number, value, what in known:
             print(number, value, what)
         return
-    test = [str(program()), "fhir::authorize", "-q"]
+    test = [str(program()), "fhir::authorize", "auth::", "-q"]
     if subprocess.run(test, cwd=COPY, capture_output=True).returncode != 0:
         sys.exit("the tests fail without any flip")
     unnoticed = []
