@@ -77,6 +77,9 @@ impl Config {
         let audit = Audit::read(reader, "audit");
         let bpe = Bpe::read(reader, "bpe");
         let mail = when(needs.bpe, || Mail::read(reader, "mail"));
+        if let Some(Some(mail)) = &mail {
+            whole_identity(reader, mail);
+        }
         let database = Database::read(reader, "database");
         let status = Status::read(reader, "status");
         let log = Log::read(reader, "log");
@@ -119,6 +122,18 @@ impl FhirRole {
         }
         let base_url = fhir.base_url.clone()?;
         Some(Self { base_url, tls })
+    }
+}
+
+/// A certificate is of use with its key only.
+fn whole_identity(reader: &mut Reader<'_>, mail: &Mail) {
+    if mail.client_certificate.is_some() != mail.client_private_key.is_some() {
+        reader.fault(
+            "mail",
+            "client-certificate",
+            "and mail.client-private-key belong together, and one is missing",
+            "set both, or neither",
+        );
     }
 }
 

@@ -188,6 +188,17 @@ section! {
         /// Certificate authorities of the mail server: a PEM file, or a folder of .pem and .crt
         /// files; the operating system's when not set.
         server_cas "server-cas": optional Authorities = "mail-cas.crt",
+        /// Certificate that is shown to a mail server that asks for one (PEM).
+        client_certificate "client-certificate": optional InputFile = "mail-client.crt",
+        /// Private key of that certificate (PEM).
+        client_private_key "client-private-key": optional InputFile = "mail-client.key",
+        /// Password of that private key, if it has one.
+        client_private_key_password "client-private-key-password": optional Secret = "secret",
+        /// Mails are signed (S/MIME) with what this PKCS#12 file holds: a certificate for the address
+        /// in `from`, its key, and the certificates above it.
+        smime_keystore "smime-keystore": optional InputFile = "smime.p12",
+        /// Password of that file.
+        smime_keystore_password "smime-keystore-password": optional Secret = "secret",
         /// Who sends.
         from "from": default String = "DSF BPE <noreply@localhost>",
         /// Who receives what plugins do not address.

@@ -132,6 +132,19 @@ impl crate::config::keys::Mail {
             username: self.username.clone(),
             password: self.password.clone(),
             server_cas: self.server_cas.as_ref().map(|path| path.0.clone()),
+            identity: self
+                .client_certificate
+                .as_ref()
+                .zip(self.client_private_key.as_ref())
+                .map(|(certificate, private_key)| KeyFiles {
+                    certificate: certificate.0.clone(),
+                    private_key: private_key.0.clone(),
+                    password: self.client_private_key_password.clone(),
+                }),
+            signature: self
+                .smime_keystore
+                .as_ref()
+                .map(|file| (file.0.clone(), self.smime_keystore_password.clone())),
             from: self.from.clone(),
             to: self.to.clone(),
             cc: self.cc.clone(),

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use openssl::error::ErrorStack;
 use openssl::pkey::{PKey, Private};
 use openssl::x509::X509;
 
@@ -52,6 +53,17 @@ pub struct KeyFiles {
 pub struct KeyPair {
     pub chain: Vec<X509>,
     pub key: PKey<Private>,
+}
+
+impl KeyPair {
+    /// The chain, and the key in PKCS#8, as PEM texts.
+    pub fn to_pem(&self) -> Result<(Vec<u8>, Vec<u8>), ErrorStack> {
+        let mut chain = Vec::new();
+        for certificate in &self.chain {
+            chain.extend(certificate.to_pem()?);
+        }
+        Ok((chain, self.key.private_key_to_pem_pkcs8()?))
+    }
 }
 
 impl KeyFiles {

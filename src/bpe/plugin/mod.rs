@@ -12,7 +12,7 @@ pub mod package;
 pub mod runner;
 pub mod service;
 #[cfg(test)]
-mod testing;
+pub(in crate::bpe) mod testing;
 pub mod worker;
 
 /// The variable in which the runtime hands over the last answered QuestionnaireResponse.

@@ -254,18 +254,9 @@ fn identity(files: &KeyFiles) -> Result<Identity, Error> {
             files.certificate.display()
         ))
     };
-    let pair = files.load()?;
-    let mut chain = Vec::new();
-    for certificate in &pair.chain {
-        chain.extend(
-            certificate
-                .to_pem()
-                .map_err(|error| unusable(error.to_string()))?,
-        );
-    }
-    let key = pair
-        .key
-        .private_key_to_pem_pkcs8()
+    let (chain, key) = files
+        .load()?
+        .to_pem()
         .map_err(|error| unusable(error.to_string()))?;
     Identity::from_pkcs8_pem(&chain, &key).map_err(|error| unusable(error.to_string()))
 }

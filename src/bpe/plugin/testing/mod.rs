@@ -15,7 +15,7 @@ use super::service::{Connections, Outfit, Services};
 use crate::bpe::exchange::Server;
 use crate::net::{http, mail};
 
-pub(super) use stand_in::{Answered, Asked, StandIn};
+pub(in crate::bpe) use stand_in::{Answered, Asked, StandIn};
 
 pub(super) const BASE: &str = "https://fhir.a.example/fhir";
 
@@ -63,6 +63,8 @@ pub(super) fn outfit(stand_in: &StandIn) -> Outfit {
         username: None,
         password: None,
         server_cas: None,
+        identity: None,
+        signature: None,
         from: "bpe@hospital.example".to_owned(),
         to: vec!["admin@hospital.example".to_owned()],
         cc: Vec::new(),

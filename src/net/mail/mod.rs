@@ -1,4 +1,8 @@
-//! Mail by SMTP; without a server, mails are written to the log.
+//! Mail by SMTP, signed if wanted; without a server, mails are written to the log.
+
+mod signature;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,11 +10,15 @@ use std::time::Duration;
 use lettre::message::header::ContentType;
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::client::{
+    Certificate, CertificateStore, Identity, Tls, TlsParameters,
+};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use crate::kernel::Secret;
-use crate::net::pem;
+use crate::net::pem::{self, KeyFiles};
+
+use signature::Signer;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -37,6 +45,10 @@ pub struct Settings {
     pub password: Option<Secret>,
     /// File or folder of CAs for the server; without it those of the system.
     pub server_cas: Option<PathBuf>,
+    /// What we show a server that asks for a certificate.
+    pub identity: Option<KeyFiles>,
+    /// PKCS#12 file, and its password, with what mails are signed with.
+    pub signature: Option<(PathBuf, Option<Secret>)>,
     pub from: String,
     pub to: Vec<String>,
     pub cc: Vec<String>,
@@ -77,20 +89,25 @@ pub enum Error {
     Form(#[from] lettre::error::Error),
     #[error("the mail was not sent: {0}")]
     Sending(#[from] lettre::transport::smtp::Error),
+    #[error("{}: {detail}", path.display())]
+    KeyStore { path: PathBuf, detail: String },
+    #[error("OpenSSL refuses: {0}")]
+    OpenSsl(#[from] openssl::error::ErrorStack),
     #[error(transparent)]
-    Authorities(#[from] pem::Error),
+    Files(#[from] pem::Error),
 }
 
 /// Sends mail.
 pub struct Mailer {
     settings: Settings,
     from: Mailbox,
+    signer: Option<Signer>,
     transport: Option<AsyncSmtpTransport<Tokio1Executor>>,
 }
 
 impl Mailer {
     /// # Errors
-    /// When an address or the trusted certificates cannot be used.
+    /// When an address, a certificate or a key cannot be used.
     pub fn new(settings: Settings) -> Result<Self, Error> {
         let from = mailbox(&settings.from)?;
         let all = [&settings.to, &settings.cc, &settings.reply_to];
@@ -102,7 +119,12 @@ impl Mailer {
             .as_deref()
             .map(|host| transport(host, &settings))
             .transpose()?;
+        let signer = settings
+            .signature
+            .as_ref()
+            .map(|(path, password)| Signer::read(path, password.as_ref(), from.email.as_ref()));
         Ok(Self {
+            signer: signer.transpose()?,
             settings,
             from,
             transport,
@@ -144,38 +166,47 @@ impl Mailer {
         for address in reply_to {
             message = message.reply_to(mailbox(address)?);
         }
-        let text = SinglePart::plain(mail.text.clone().unwrap_or_default());
-        let body = match &mail.html {
-            Some(html) => {
-                let html = SinglePart::html(html.clone());
-                Body::Parts(MultiPart::alternative().singlepart(text).singlepart(html))
-            }
-            None => Body::Part(text),
-        };
-        if mail.attachments.is_empty() {
-            return Ok(match body {
-                Body::Part(part) => message.singlepart(part)?,
-                Body::Parts(parts) => message.multipart(parts)?,
-            });
-        }
-        let mixed = MultiPart::mixed();
-        let mut mixed = match body {
-            Body::Part(part) => mixed.singlepart(part),
-            Body::Parts(parts) => mixed.multipart(parts),
-        };
-        for file in &mail.attachments {
-            let kind = ContentType::parse(&file.media_type)
-                .map_err(|_| Error::MediaType(file.media_type.clone()))?;
-            mixed = mixed
-                .singlepart(Attachment::new(file.name.clone()).body(file.content.clone(), kind));
-        }
-        Ok(message.multipart(mixed)?)
+        let content = content(mail)?;
+        Ok(match &self.signer {
+            Some(signer) => message.multipart(signer.signed(content)?)?,
+            None => match content {
+                Content::Part(part) => message.singlepart(part)?,
+                Content::Parts(parts) => message.multipart(parts)?,
+            },
+        })
     }
 }
 
-enum Body {
+/// What a mail holds.
+enum Content {
     Part(SinglePart),
     Parts(MultiPart),
+}
+
+fn content(mail: &Mail) -> Result<Content, Error> {
+    let text = SinglePart::plain(mail.text.clone().unwrap_or_default());
+    let body = match &mail.html {
+        Some(html) => {
+            let html = SinglePart::html(html.clone());
+            Content::Parts(MultiPart::alternative().singlepart(text).singlepart(html))
+        }
+        None => Content::Part(text),
+    };
+    if mail.attachments.is_empty() {
+        return Ok(body);
+    }
+    let mixed = MultiPart::mixed();
+    let mut mixed = match body {
+        Content::Part(part) => mixed.singlepart(part),
+        Content::Parts(parts) => mixed.multipart(parts),
+    };
+    for file in &mail.attachments {
+        let kind = ContentType::parse(&file.media_type)
+            .map_err(|_| Error::MediaType(file.media_type.clone()))?;
+        mixed =
+            mixed.singlepart(Attachment::new(file.name.clone()).body(file.content.clone(), kind));
+    }
+    Ok(Content::Parts(mixed))
 }
 
 fn mailbox(address: &str) -> Result<Mailbox, Error> {
@@ -204,115 +235,16 @@ fn transport(host: &str, settings: &Settings) -> Result<AsyncSmtpTransport<Tokio
 
 fn parameters(host: &str, settings: &Settings) -> Result<TlsParameters, Error> {
     let mut builder = TlsParameters::builder(host.to_owned());
+    if let Some(files) = &settings.identity {
+        let (chain, key) = files.load()?.to_pem()?;
+        builder = builder.identify_with(Identity::from_pem(&chain, &key)?);
+    }
     if let Some(path) = &settings.server_cas {
+        builder = builder.certificate_store(CertificateStore::None);
         for certificate in pem::certificates(path)? {
             let der = certificate.to_der().unwrap_or_default();
             builder = builder.add_root_certificate(Certificate::from_der(der)?);
         }
     }
     Ok(builder.build()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    /// Takes one mail and answers all that it was told.
-    async fn stand_in(listener: TcpListener) -> String {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut stream = BufReader::new(stream);
-        stream.write_all(b"220 ready\r\n").await.unwrap();
-        let mut told = String::new();
-        let mut content = false;
-        loop {
-            let mut line = String::new();
-            if stream.read_line(&mut line).await.unwrap() == 0 {
-                return told;
-            }
-            told.push_str(&line);
-            let answer: &[u8] = match line.trim_end() {
-                "." => b"250 taken\r\n",
-                _ if content => continue,
-                "DATA" => b"354 go on\r\n",
-                "QUIT" => b"221 bye\r\n",
-                line if line.starts_with("RCPT TO:<nobody@") => b"550 unknown\r\n",
-                _ => b"250 fine\r\n",
-            };
-            content = answer.starts_with(b"354");
-            stream.write_all(answer).await.unwrap();
-            if answer.starts_with(b"221") {
-                return told;
-            }
-        }
-    }
-
-    fn settings(port: u16) -> Settings {
-        Settings {
-            host: Some("127.0.0.1".to_owned()),
-            port: Some(port),
-            encryption: Encryption::None,
-            username: None,
-            password: None,
-            server_cas: None,
-            from: "BPE <bpe@hospital.example>".to_owned(),
-            to: vec!["admin@hospital.example".to_owned()],
-            cc: vec!["office@hospital.example".to_owned()],
-            reply_to: Vec::new(),
-        }
-    }
-
-    /// Spec/bpe.md §10.4: receivers are those of the configuration unless given.
-    #[tokio::test]
-    async fn a_mail_reaches_the_server_with_its_parts() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mailer = Mailer::new(settings(listener.local_addr().unwrap().port())).unwrap();
-        let heard = tokio::spawn(stand_in(listener));
-        let mail = Mail {
-            subject: "report".to_owned(),
-            text: Some("see below".to_owned()),
-            attachments: vec![File {
-                name: "report.csv".to_owned(),
-                media_type: "text/csv".to_owned(),
-                content: b"a;b\n".to_vec(),
-            }],
-            bcc: vec!["archive@hospital.example".to_owned()],
-            ..Mail::default()
-        };
-        mailer.send(&mail).await.unwrap();
-        drop(mailer);
-        let heard = heard.await.unwrap();
-        for part in [
-            "MAIL FROM:<bpe@hospital.example>",
-            "RCPT TO:<admin@hospital.example>",
-            "RCPT TO:<office@hospital.example>",
-            "RCPT TO:<archive@hospital.example>",
-            "Subject: report",
-            "see below",
-            "filename=\"report.csv\"",
-        ] {
-            assert!(heard.contains(part), "{part} is missing in {heard}");
-        }
-        assert!(!heard.contains("Bcc:"), "{heard}");
-    }
-
-    #[tokio::test]
-    async fn what_the_server_refuses_is_told() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mailer = Mailer::new(settings(listener.local_addr().unwrap().port())).unwrap();
-        tokio::spawn(stand_in(listener));
-        let mail = Mail {
-            to: Some(vec!["nobody@hospital.example".to_owned()]),
-            ..Mail::default()
-        };
-        let error = mailer.send(&mail).await.unwrap_err().to_string();
-        assert!(error.contains("unknown"), "{error}");
-        let wrong = Mail {
-            to: Some(vec!["no address".to_owned()]),
-            ..Mail::default()
-        };
-        assert!(matches!(mailer.send(&wrong).await, Err(Error::Address(_))));
-    }
 }
