@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use url::form_urlencoded::byte_serialize;
 
-use super::Refusal;
 use super::question::{FhirQuestion, Retry, ServerName};
 use super::session::Session;
+use super::{Refusal, Services};
 use crate::bpe::plugin::local_fhir::explanation;
-use crate::net::http::{self, HeaderName, HeaderValue, Method, Request, Response, Url};
+use crate::net::http::{self, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Url};
 
 const FHIR_JSON: &str = "application/fhir+json";
 /// A server that answers late says how late, but never more than this at a time.
@@ -23,6 +23,8 @@ pub(super) struct Server {
     pub base: String,
     /// The value of `Authorization`.
     pub authorization: Option<String>,
+    /// The connection of this name, if it is one.
+    pub connection: Option<String>,
 }
 
 impl Server {
@@ -68,6 +70,29 @@ impl Server {
     }
 }
 
+impl Services {
+    /// Whether there is another token in place of the one that the server has refused. Once: a server
+    /// that refuses the next one, too, has another reason.
+    pub(super) async fn renewed(
+        &self,
+        server: &mut Server,
+        status: StatusCode,
+    ) -> Result<bool, Refusal> {
+        if status != StatusCode::UNAUTHORIZED {
+            return Ok(false);
+        }
+        let (Some(id), Some(refused)) = (server.connection.take(), &server.authorization) else {
+            return Ok(false);
+        };
+        let renewed = self.connections.renewed(&id, refused).await?;
+        let is_other = renewed.is_some() && renewed != server.authorization;
+        if is_other {
+            server.authorization = renewed;
+        }
+        Ok(is_other)
+    }
+}
+
 impl Session {
     /// The server that code means, if it may use it for this.
     pub(super) async fn server(
@@ -80,6 +105,7 @@ impl Session {
             client: services.client.clone(),
             base: base.trim_end_matches('/').to_owned(),
             authorization: None,
+            connection: None,
         };
         let capabilities = self.capabilities();
         match name {
@@ -115,6 +141,7 @@ impl Session {
             client,
             base,
             authorization,
+            connection: Some(id.to_owned()),
         })
     }
 
@@ -126,7 +153,7 @@ impl Session {
             _ => Method::DELETE,
         };
         let writes = method != Method::GET && !is_question(&question.path);
-        let server = self.server(question.server.as_ref(), writes).await?;
+        let mut server = self.server(question.server.as_ref(), writes).await?;
         let body = question.body.as_ref().map(Value::to_string);
         let headers = [
             ("accept", Some(FHIR_JSON)),
@@ -136,10 +163,16 @@ impl Session {
             ("if-none-match", question.if_none_match.as_deref()),
             ("if-none-exist", question.if_none_exist.as_deref()),
         ];
-        let request = server.request(method, &question.path, &headers)?;
-        let request = request.body(body.unwrap_or_default());
-        let send = || server.client.send(&request);
-        let answer = repeated(question.retry.as_ref(), send).await?;
+        let body = body.unwrap_or_default();
+        let answer = loop {
+            let request = server.request(method.clone(), &question.path, &headers)?;
+            let request = request.body(body.clone());
+            let send = || server.client.send(&request);
+            let answer = repeated(question.retry.as_ref(), send).await?;
+            if !self.services().renewed(&mut server, answer.status).await? {
+                break answer;
+            }
+        };
         match &question.poll {
             Some(delays) if answer.status == 202 => polled(&server, answer, delays).await,
             _ => told(&answer),

@@ -64,6 +64,18 @@ impl Client {
         }
     }
 
+    /// A token that its server refuses is of no more use, whatever it says of its time.
+    pub(super) async fn forget(&self, refused: &str) {
+        let mut known = self.known.lock().await;
+        if known
+            .token
+            .as_ref()
+            .is_some_and(|(_, token)| token == refused)
+        {
+            known.token = None;
+        }
+    }
+
     pub(super) async fn token(&self) -> Result<String, Refusal> {
         let now = Timestamp::now();
         if let Some((until, token)) = &self.known.lock().await.token

@@ -51,6 +51,11 @@ impl Session {
         &self.services
     }
 
+    /// For work that goes on beside the call.
+    pub(super) fn shared_services(&self) -> Arc<Services> {
+        Arc::clone(&self.services)
+    }
+
     pub(super) fn capabilities(&self) -> &Capabilities {
         &self.capabilities
     }

@@ -90,23 +90,28 @@ impl Drop for Streams {
 
 impl Session {
     pub(super) async fn download(&self, question: DownloadQuestion) -> Result<Value, Refusal> {
-        let server = self.server(question.server.as_ref(), false).await?;
+        let mut server = self.server(question.server.as_ref(), false).await?;
         let mut headers = vec![
             ("accept", Some(question.accept.as_str())),
             ("range", question.range.as_deref()),
         ];
         let more = question.headers.iter();
         headers.extend(more.map(|(name, value)| (name.as_str(), Some(value.as_str()))));
-        let request = server.request(Method::GET, &question.path, &headers)?;
         let found = Mutex::new(None);
-        // Only the head is waited for; it is kept while a failure that may pass is repeated.
-        let begin = || async {
-            let download = server.client.download(&request).await?;
-            let head = download.head();
-            *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(download);
-            Ok(head)
+        let head = loop {
+            let request = server.request(Method::GET, &question.path, &headers)?;
+            // Only the head is waited for; it is kept while a failure that may pass is repeated.
+            let begin = || async {
+                let download = server.client.download(&request).await?;
+                let head = download.head();
+                *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(download);
+                Ok(head)
+            };
+            let head = repeated(question.retry.as_ref(), begin).await?;
+            if !self.services().renewed(&mut server, head.status).await? {
+                break head;
+            }
         };
-        let head = repeated(question.retry.as_ref(), begin).await?;
         let body = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         let body = body.ok_or_else(|| Refusal::new("the server gave no answer"))?;
         if !head.status.is_success() {
@@ -125,7 +130,7 @@ impl Session {
     }
 
     pub(super) async fn upload(&self, question: UploadQuestion) -> Result<Value, Refusal> {
-        let server = self.server(question.server.as_ref(), true).await?;
+        let mut server = self.server(question.server.as_ref(), true).await?;
         let method = match question.method.as_str() {
             "PUT" => Method::PUT,
             _ => Method::POST,
@@ -138,8 +143,15 @@ impl Session {
         ];
         let request = server.request(method, &question.path, &headers)?;
         let (pieces, body) = http::pieces();
-        let client = server.client;
-        let answer = tokio::spawn(async move { client.upload(&request, body).await });
+        let services = self.shared_services();
+        let answer = tokio::spawn(async move {
+            let answer = server.client.upload(&request, body).await;
+            if let Ok(refused) = &answer {
+                // What was sent is gone; the next try has another token.
+                let _ = services.renewed(&mut server, refused.status).await;
+            }
+            answer
+        });
         let stream = self.streams.open(Stream::Upload { pieces, answer })?;
         Ok(json!({ "stream": stream }))
     }

@@ -1,9 +1,12 @@
-//! A server on the loopback interface that answers as a test says, over real HTTP.
+//! A server on the loopback interface that answers as a test says, over real HTTP or HTTPS.
 
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use openssl::ssl::SslAcceptor;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+
+use crate::net::testing::accepted;
 
 /// What a client sent.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +17,8 @@ pub struct Asked {
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// The common name of the client's certificate.
+    pub client: Option<String>,
 }
 
 impl Asked {
@@ -64,20 +69,40 @@ pub struct StandIn {
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
+type Answer = dyn Fn(&Asked) -> Answered + Send + Sync;
+
 impl StandIn {
     pub async fn start(answer: impl Fn(&Asked) -> Answered + Send + Sync + 'static) -> Self {
+        Self::listen(None, Arc::new(answer)).await
+    }
+
+    /// The same behind TLS, under the name `localhost`.
+    pub async fn secured(
+        acceptor: SslAcceptor,
+        answer: impl Fn(&Asked) -> Answered + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(Some(acceptor), Arc::new(answer)).await
+    }
+
+    async fn listen(acceptor: Option<SslAcceptor>, answer: Arc<Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}/fhir", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        let base = match &acceptor {
+            None => format!("http://{address}/fhir"),
+            Some(_) => format!("https://localhost:{}/fhir", address.port()),
+        };
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let (answer, heard) = (Arc::new(answer), Arc::clone(&asked));
+        let heard = Arc::clone(&asked);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (answer, heard) = (Arc::clone(&answer), Arc::clone(&heard));
+                let acceptor = acceptor.clone();
                 tokio::spawn(async move {
-                    let mut stream = BufReader::new(stream);
-                    while let Some(asked) = read(&mut stream).await {
-                        heard.lock().unwrap().push(asked.clone());
-                        write(&mut stream, answer(&asked)).await;
+                    let Some(acceptor) = acceptor else {
+                        return serve(stream, None, &*answer, &heard).await;
+                    };
+                    if let Some((stream, client)) = accepted(&acceptor, stream).await {
+                        serve(stream, client, &*answer, &heard).await;
                     }
                 });
             }
@@ -91,7 +116,22 @@ impl StandIn {
     }
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
+async fn serve<S>(stream: S, client: Option<String>, answer: &Answer, heard: &Mutex<Vec<Asked>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut stream = BufReader::new(stream);
+    while let Some(mut asked) = read(&mut stream).await {
+        asked.client.clone_from(&client);
+        heard.lock().unwrap().push(asked.clone());
+        write(&mut stream, answer(&asked)).await;
+    }
+}
+
+async fn read<S>(stream: &mut BufReader<S>) -> Option<Asked>
+where
+    S: AsyncRead + Unpin,
+{
     let mut line = String::new();
     stream
         .read_line(&mut line)
@@ -128,7 +168,10 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Asked> {
 }
 
 /// Nothing when the body breaks off.
-async fn chunks(stream: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
+async fn chunks<S>(stream: &mut BufReader<S>) -> Option<Vec<u8>>
+where
+    S: AsyncRead + Unpin,
+{
     let mut body = Vec::new();
     loop {
         let mut line = String::new();
@@ -143,7 +186,10 @@ async fn chunks(stream: &mut BufReader<TcpStream>) -> Option<Vec<u8>> {
     }
 }
 
-async fn write(stream: &mut BufReader<TcpStream>, answered: Answered) {
+async fn write<S>(stream: &mut BufReader<S>, answered: Answered)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut head = format!("HTTP/1.1 {} x\r\n", answered.status);
     for (name, value) in &answered.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
