@@ -1,11 +1,13 @@
 //! Resources as older process plugins have them, brought to what DSF 2 asks for (spec/bpe.md §5.5).
 //!
 //! Files stay as they are; what is put on the server is mended. A package that says `api = 1` was
-//! written for DSF 1, where all of this was right; for others each change is a warning.
+//! written for DSF 1, where all of this was right, one that says `api = 0` before that; for others
+//! each change is a warning.
 
 use serde_json::{Value, json};
 
 use super::manifest::Api;
+use super::renaming::rename;
 use super::resource::is_versioned_dsf;
 use crate::r4::{Node, Resource, ResourceType, dsf};
 
@@ -16,10 +18,13 @@ const BASE: &str = "http://dsf.dev/fhir/StructureDefinition/task";
 /// Mends a resource; what a package of the present should have written itself.
 pub(super) fn adapt(resource: &mut Resource, kind: ResourceType, api: Api) -> Vec<String> {
     let mut changes = Vec::new();
+    if api == Api::Zero {
+        rename(resource);
+    }
     if let Some(name) = profile_name(kind) {
         claim(resource, name, &mut changes);
     }
-    if api == Api::One {
+    if api != Api::Two {
         match kind {
             ResourceType::StructureDefinition => {
                 rebase(resource);

@@ -76,6 +76,8 @@ pub struct MessageEntry {
 /// Generations of the process API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Api {
+    /// Of what came before DSF 1: the framework has other names.
+    Zero,
     /// Of DSF 1: resources are brought to what DSF 2 asks for.
     One,
     #[default]
@@ -252,10 +254,11 @@ impl Section<'_> {
         match self.table.get("api").map(Value::as_integer) {
             None | Some(Some(2)) => Api::Two,
             Some(Some(1)) => Api::One,
+            Some(Some(0)) => Api::Zero,
             Some(_) => {
                 self.error(
                     "api",
-                    "must be 1 or 2: the DSF its resources are written for",
+                    "must be 0, 1 or 2: the DSF its files are written for, 0 for those before DSF 1",
                 );
                 Api::Two
             }

@@ -16,6 +16,7 @@ mod model;
 mod naming;
 mod placeholder;
 mod problem;
+mod renaming;
 mod resource;
 mod scaffold;
 #[cfg(test)]
@@ -180,6 +181,9 @@ fn model(
     let text = files.text(&entry.model).map_err(|message| vec![message]);
     let text = text.and_then(|text| replace(&text, Syntax::Model, manifest, &site.substitutes));
     match text {
+        Ok(text) if manifest.api == Api::Zero => {
+            model::read(entry, renaming::model(&text), manifest, problems)
+        }
         Ok(text) => model::read(entry, text, manifest, problems),
         Err(messages) => {
             for message in messages {

@@ -10,6 +10,7 @@ use super::model::{self, Use, UseKind};
 use super::naming;
 use super::placeholder::{Syntax, filled};
 use super::problem::{Problem, Problems};
+use super::renaming;
 use super::resource::{DEPLOYED_TYPES, parse as parse_resource};
 use crate::bpe::parse;
 use crate::r4::{Resource, ResourceType};
@@ -37,6 +38,7 @@ struct Found {
     models: Vec<(String, String)>,
     uses: Vec<(String, Use)>,
     resources: Vec<(String, Resource)>,
+    api: Api,
 }
 
 /// Describes the models and resources among `files`.
@@ -64,6 +66,7 @@ fn read(files: &Files, problems: &mut Problems) -> Found {
         models: Vec::new(),
         uses: Vec::new(),
         resources: Vec::new(),
+        api: Api::Two,
     };
     for path in files.below(&["bpe", "bpmn", "fhir"]) {
         let text = match files.text(&path) {
@@ -79,7 +82,10 @@ fn read(files: &Files, problems: &mut Problems) -> Found {
         } else if path.ends_with(".xml") || path.ends_with(".json") {
             let text = filled(&text, Syntax::of_resource(&path));
             match parse_resource(&path, &text) {
-                Ok(resource) => found.resources.push((path, resource)),
+                Ok(resource) => {
+                    found.api = older(found.api, api(&resource, &text));
+                    found.resources.push((path, resource));
+                }
                 Err(message) => problems.error(&path, "", message),
             }
         }
@@ -112,9 +118,11 @@ fn manifest(named: &Named<'_>, found: &Found) -> String {
         "name         = {:?}\nversion      = {:?}\nrelease-date = {}\n",
         named.name, named.version, named.release_date
     );
-    if found.resources.iter().any(|(_, one)| api(one) == Api::One) {
-        text.push_str("api          = 1   # resources of DSF 1: mended when they are deployed\n");
-    }
+    text.push_str(match found.api {
+        Api::Zero => "api          = 0   # of before DSF 1: mended when they are deployed\n",
+        Api::One => "api          = 1   # resources of DSF 1: mended when they are deployed\n",
+        Api::Two => "",
+    });
     for (id, model) in &found.models {
         let lines: Vec<String> = found
             .resources
@@ -133,8 +141,19 @@ fn manifest(named: &Named<'_>, found: &Found) -> String {
     text
 }
 
-/// Resources of DSF 1 know its base profile or its versions.
-fn api(resource: &Resource) -> Api {
+fn older(one: Api, other: Api) -> Api {
+    match (one, other) {
+        (Api::Zero, _) | (_, Api::Zero) => Api::Zero,
+        (Api::One, _) | (_, Api::One) => Api::One,
+        (Api::Two, Api::Two) => Api::Two,
+    }
+}
+
+/// Resources of DSF 1 know its base profile or its versions, those before it other names.
+fn api(resource: &Resource, text: &str) -> Api {
+    if renaming::is_old(text) {
+        return Api::Zero;
+    }
     let old_base = resource
         .str("baseDefinition")
         .is_some_and(|base| base.contains("/task-base"));
