@@ -13,6 +13,8 @@ mod process;
 mod questionnaire;
 mod reconcile;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

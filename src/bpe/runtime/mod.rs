@@ -193,4 +193,4 @@ pub fn failure_text(failure: &engine::Failure) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::bpe) mod tests;

@@ -48,4 +48,6 @@ async fn seconds_until(
 const FORGETTABLE: &str = "(select set_config('synchronous_commit', 'off', true)) is not null";
 
 #[cfg(test)]
+pub mod testing;
+#[cfg(test)]
 mod tests;

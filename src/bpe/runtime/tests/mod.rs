@@ -40,7 +40,7 @@ impl Code {
     }
 }
 
-pub(super) fn performance(outcome: Performed) -> Performance {
+pub(in crate::bpe) fn performance(outcome: Performed) -> Performance {
     Performance {
         settings: Vec::new(),
         tasks: Vec::new(),
@@ -65,7 +65,7 @@ impl Host for Code {
     }
 }
 
-pub(super) async fn store() -> Store {
+pub(in crate::bpe) async fn store() -> Store {
     let settings = testing::fresh_database().await;
     Store::open(&settings, Schema::Bpe).await.unwrap()
 }
@@ -80,7 +80,7 @@ pub(super) fn node(store: &Store, host: Arc<dyn Host>) -> Runtime {
 }
 
 /// A file with one process `key`.
-pub(super) fn file(key: &str, content: &str) -> String {
+pub(in crate::bpe) fn file(key: &str, content: &str) -> String {
     format!(
         r#"<definitions xmlns="http://www.omg.org/spec/BPMN/20100524/MODEL"
         xmlns:camunda="http://camunda.org/schema/1.0/bpmn">
@@ -88,7 +88,7 @@ pub(super) fn file(key: &str, content: &str) -> String {
     )
 }
 
-pub(super) async fn deployed(store: &Store, key: &str, source: &str) -> Uuid {
+pub(in crate::bpe) async fn deployed(store: &Store, key: &str, source: &str) -> Uuid {
     let clock = Clock::manual(Timestamp::UNIX_EPOCH);
     store
         .write(async |conn| {
@@ -107,7 +107,11 @@ pub(super) async fn deployed(store: &Store, key: &str, source: &str) -> Uuid {
         .unwrap()
 }
 
-pub(super) async fn begin(runtime: &Runtime, definition: Uuid, variables: Variables) -> Uuid {
+pub(in crate::bpe) async fn begin(
+    runtime: &Runtime,
+    definition: Uuid,
+    variables: Variables,
+) -> Uuid {
     let instance = Uuid::now_v7();
     let definition = runtime.definition_by_id(definition).await.unwrap();
     let start = Start {
@@ -139,7 +143,7 @@ pub(super) async fn run_jobs(runtime: &Runtime) {
     }
 }
 
-pub(super) async fn state(store: &Store, instance: Uuid) -> Option<State> {
+pub(in crate::bpe) async fn state(store: &Store, instance: Uuid) -> Option<State> {
     let text = store
         .read(async |conn| crate::store::bpe::instance::state(conn, instance).await)
         .await
