@@ -34,7 +34,7 @@ pub fn all() -> Vec<World> {
             base.contains("highmed.org")
         };
         // The base profiles of the predecessor of DSF are not part of the material.
-        if !resources.iter().any(is_older) {
+        if super::is_whole() || !resources.iter().any(is_older) {
             worlds.push(world(&name, &own, &resources));
         }
     }
@@ -67,7 +67,8 @@ fn plain(own: &[Resource]) -> World {
         let is_definition = resource
             .str("url")
             .is_some_and(|url| url.starts_with("http://dsf.dev"));
-        *count <= 14 && !is_definition && resource.members().len() > 2
+        let is_enough = *count > 14 && !super::is_whole();
+        !is_enough && !is_definition && resource.members().len() > 2
     });
     world("dsf", own, &resources)
 }
