@@ -18,6 +18,8 @@ mod narrative;
 mod oracle;
 mod pattern;
 pub mod profile;
+#[cfg(test)]
+mod slicing;
 pub mod snapshot;
 mod spot;
 mod terminology;

@@ -34,9 +34,9 @@ impl<'a> Judge<'a> {
         };
         let mut sorted: Vec<Vec<(usize, Spot<'a>)>> = vec![Vec::new(); slicing.slices.len()];
         let mut latest = 0;
-        for (index, spot) in items {
+        for (place, (index, spot)) in items.iter().enumerate() {
             let at = trail.child(element, *index, *spot);
-            match self.slice_of(profile, &slicing.slices, *spot, &at)? {
+            match self.slice_of(profile, &slicing.slices, (place, *spot), &at)? {
                 Some(slice) => {
                     if slicing.is_ordered && slice < latest {
                         let text = format!(
@@ -90,12 +90,12 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The slice that an element is of.
+    /// The slice that an element is of, which has this place among the occurrences.
     fn slice_of(
         &mut self,
         profile: &Profile,
         slices: &[Slice],
-        spot: Spot<'a>,
+        occurrence: (usize, Spot<'a>),
         at: &Trail<'_>,
     ) -> Result<Option<usize>, Missing> {
         let mut found = None;
@@ -103,7 +103,7 @@ impl<'a> Judge<'a> {
             if !self.budget.spend(1) {
                 return Ok(None);
             }
-            if slice.criteria.is_empty() || !self.fits(slice, spot, at)? {
+            if slice.criteria.is_empty() || !self.fits(slice, occurrence, at)? {
                 continue;
             }
             match found {
@@ -122,8 +122,19 @@ impl<'a> Judge<'a> {
         Ok(found)
     }
 
-    fn fits(&mut self, slice: &Slice, spot: Spot<'a>, at: &Trail<'_>) -> Result<bool, Missing> {
+    fn fits(
+        &mut self,
+        slice: &Slice,
+        (place, spot): (usize, Spot<'a>),
+        at: &Trail<'_>,
+    ) -> Result<bool, Missing> {
         for (steps, criterion) in &slice.criteria {
+            if let Criterion::Position(begin, end) = criterion {
+                if place < *begin || end.is_some_and(|end| place >= end) {
+                    return Ok(false);
+                }
+                continue;
+            }
             let found = follow(spot, steps);
             if !self.meets(criterion, &found, at)? {
                 return Ok(false);
@@ -151,6 +162,8 @@ impl<'a> Judge<'a> {
                 }
                 false
             }
+            // Nothing that is in the element.
+            Criterion::Position(..) => true,
             Criterion::Present => !found.is_empty(),
             Criterion::Absent => found.is_empty(),
             Criterion::Type(types) => found

@@ -26,6 +26,8 @@ pub enum Criterion {
     Type(Vec<Box<str>>),
     /// Any of these profiles fits.
     Profile(Vec<String>),
+    /// The place among the occurrences: from, and up to before.
+    Position(usize, Option<usize>),
 }
 
 /// Fills in the criteria of the slices of a rule.
@@ -35,9 +37,18 @@ pub fn decide(profile: &mut Profile, rule: RuleId, discriminators: &[(String, St
     };
     let rules: Vec<RuleId> = slicing.slices.iter().map(|slice| slice.rule).collect();
     let mut criteria = Vec::new();
+    let mut begin = Some(0);
     for slice in rules {
         let mut own = Vec::new();
+        let end = begin
+            .zip(profile.rules[slice].max)
+            .map(|(begin, max)| begin + max as usize);
         for (kind, path) in discriminators {
+            if kind == "position" {
+                let place = begin.map(|begin| Criterion::Position(begin, end));
+                own.extend(place.map(|place| (Vec::new(), place)));
+                continue;
+            }
             let Some(steps) = steps(path) else {
                 continue;
             };
@@ -45,6 +56,7 @@ pub fn decide(profile: &mut Profile, rule: RuleId, discriminators: &[(String, St
                 own.push((steps, criterion));
             }
         }
+        begin = end;
         criteria.push(own);
     }
     if let Some(slicing) = &mut profile.rules[rule].slicing {
