@@ -107,6 +107,8 @@ fn a_person_is_named_after_its_address_or_its_certificate() {
         p.subject_alt_names = vec![email("second@x.org")];
     });
     assert_eq!(name(&by_rule(&subject)), "us/first@x.org");
+    let empty = certificate(|p| p.subject_alt_names = vec![email(""), email("second@x.org")]);
+    assert_eq!(name(&by_rule(&empty)), "us/second@x.org");
 }
 
 #[test]
@@ -174,6 +176,11 @@ fn a_certificate_counts_between_its_two_dates() {
     assert_eq!((at(0), at(23)), (Ok(()), Ok(())));
     assert!(matches!(at(24), Err(Unfit::Expired(_))));
     assert_eq!(certificate.thumbprint.len(), 128);
+    let roles = Roles::default();
+    let identity = identify(&certificate, &allow_list(&["them"]), &roles, now()).unwrap();
+    let hours = [23, 24].map(|hours| now() + SignedDuration::from_hours(hours));
+    assert_eq!(hours.map(|at| identity.is_expired(at)), [false, true]);
+    assert!(!Identity::initial_loader().is_expired(hours[1]));
 }
 
 #[test]

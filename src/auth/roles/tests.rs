@@ -120,11 +120,13 @@ fn what_is_no_thumbprint_email_or_role_is_ignored_with_a_warning() {
             .map(str::to_owned)
             .to_vec(),
         token_roles: vec![" admin ".to_owned(), " ".to_owned()],
-        practitioner_roles: ["a|B", "a", "a|b|c", "|B"].map(str::to_owned).to_vec(),
+        practitioner_roles: ["a|B", "a", "a|b|c", "|B", "a|"]
+            .map(str::to_owned)
+            .to_vec(),
         ..RuleText::default()
     };
     let roles = Roles::from_texts(&[text]);
-    assert_eq!(roles.warnings().len(), 2 + 4 + 3, "{:?}", roles.warnings());
+    assert_eq!(roles.warnings().len(), 2 + 4 + 4, "{:?}", roles.warnings());
     let admin = ["admin".to_owned()];
     let by_token = Claims {
         token_roles: &admin,
@@ -144,6 +146,68 @@ fn what_is_no_thumbprint_email_or_role_is_ignored_with_a_warning() {
         );
     }
     assert!(roles.granted(&by_email("a@x.software")).is_none());
+    let blank = [String::new()];
+    let by_blank = Claims {
+        token_roles: &blank,
+        token_groups: &blank,
+        ..Claims::default()
+    };
+    assert!(roles.granted(&by_blank).is_none());
+}
+
+#[test]
+fn an_address_has_the_letters_that_the_rules_allow() {
+    for (address, ok) in [
+        ("a.b+c@mail-1.x.org", true),
+        ("o'neil_2@x.museum", true),
+        ("a b@x.org", false),
+        ("ä@x.org", false),
+        ("a@x_y.org", false),
+        ("a@x..org", false),
+        ("a@x y.org", false),
+        ("a@.org", false),
+        ("a@x.o1g", false),
+        ("a@x.o", false),
+    ] {
+        let text = RuleText {
+            emails: vec![address.to_owned()],
+            ..RuleText::default()
+        };
+        let roles = Roles::from_texts(&[text]);
+        assert_eq!(roles.granted(&by_email(address)).is_some(), ok, "{address}");
+        assert_eq!(roles.warnings().is_empty(), ok, "{address}");
+    }
+}
+
+#[test]
+fn tokens_match_by_role_or_group_and_rules_are_named_that_match() {
+    let roles = Roles::from_yaml(
+        "- clerks: {token-role: [clerk, c.clerk]}\n- guests: {token-group: /guests}\n\
+         - mail: {email: a@example.org}",
+    )
+    .unwrap();
+    let (role, group) = (["clerk".to_owned()], ["/guests".to_owned()]);
+    let (other_role, other_group) = (["guest".to_owned()], ["guests".to_owned()]);
+    let by_role = |token_roles| Claims {
+        token_roles,
+        ..Claims::default()
+    };
+    let by_group = |token_groups| Claims {
+        token_groups,
+        ..Claims::default()
+    };
+    for (claims, expected) in [
+        (by_role(&role), &["clerks"][..]),
+        (by_group(&group), &["guests"]),
+        (by_email("a@example.org"), &["mail"]),
+        (by_role(&other_role), &[]),
+        (by_role(&group), &[]),
+        (by_group(&other_group), &[]),
+        (by_group(&role), &[]),
+    ] {
+        assert_eq!(roles.matching(&claims), expected, "{claims:?}");
+        assert_eq!(roles.granted(&claims).is_some(), !expected.is_empty());
+    }
 }
 
 #[test]
@@ -152,6 +216,7 @@ fn only_broken_yaml_is_an_error() {
         ("", 0),
         ("[]", 0),
         ("# nothing", 0),
+        ("~", 0),
         ("a: b", 1),
         ("- x\n- [y]\n- {z: 1}", 3),
     ] {

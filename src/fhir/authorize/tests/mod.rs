@@ -2,6 +2,8 @@
 
 mod access;
 mod content;
+mod edge;
+mod foreign;
 mod matrix;
 mod process;
 mod questionnaire_response;
