@@ -16,6 +16,7 @@ mod error;
 pub(crate) mod faults;
 #[cfg(feature = "fhir")]
 pub mod fhir;
+mod gather;
 pub mod migrate;
 pub mod notify;
 mod pool;

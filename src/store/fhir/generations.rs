@@ -1,10 +1,10 @@
 //! Looks at the generation of the directory that come together are one statement, see
-//! [`super::gather`].
+//! [`crate::store::gather`].
 
 use diesel_async::AsyncPgConnection;
 
 use super::directory;
-use super::gather::{Batch, Gather, repeated};
+use crate::store::gather::{Batch, Gather, repeated};
 use crate::store::{Error, Store};
 
 /// The queue in front of the directory. Cloning shares it.

@@ -1,9 +1,9 @@
-//! Creates that arrive together are stored by one statement, see [`super::gather`].
+//! Creates that arrive together are stored by one statement, see [`crate::store::gather`].
 
 use diesel_async::AsyncPgConnection;
 
-use super::gather::{Batch, Gather};
 use super::resource::{Inserted, NewInsert, insert_all};
+use crate::store::gather::{Batch, Gather};
 use crate::store::{Error, Store};
 
 /// The queue in front of the table. Cloning shares it.

@@ -10,7 +10,6 @@ pub mod binary;
 pub mod conformance;
 pub mod directory;
 pub mod event;
-mod gather;
 pub mod generations;
 pub mod history;
 pub mod initial;

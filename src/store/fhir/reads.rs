@@ -1,4 +1,4 @@
-//! Reads of current versions that arrive together are one statement, see [`super::gather`].
+//! Reads of current versions that arrive together are one statement, see [`crate::store::gather`].
 
 use std::collections::HashMap;
 
@@ -6,9 +6,9 @@ use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
 use super::Row;
-use super::gather::{Batch, Gather, repeated};
 use super::resource::{Seen, read_all};
 use crate::r4::ResourceType;
+use crate::store::gather::{Batch, Gather, repeated};
 use crate::store::{Error, Store};
 
 /// The queue in front of the table. Cloning shares it.
