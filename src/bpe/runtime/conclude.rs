@@ -140,11 +140,12 @@ impl Runtime {
             }
             _ => None,
         };
+        let sends = flushes.iter().any(|flush| !flush.outbox.is_empty());
         self.watch.storing();
-        if !self.store_all(&flushes, &forms, &segment.consumed).await? {
+        if !self.store_all(flushes, &forms, &segment.consumed).await? {
             return Ok((Advance::Stale, None));
         }
-        if flushes.iter().any(|flush| !flush.outbox.is_empty()) {
+        if sends {
             self.bells.outbox.notify_one();
         }
         if !forms.is_empty() || segment.consumed.user_task.is_some() {
@@ -163,11 +164,12 @@ impl Runtime {
         Ok((Advance::Done, next))
     }
 
-    /// One instance needs one statement; several, and those with user tasks, need a transaction
-    /// around theirs.
+    /// The step of one instance is stored by one statement, with those of other instances that are
+    /// ready at the same moment. Several that belong together, and those with user tasks, need a
+    /// transaction of their own.
     async fn store_all(
         &self,
-        flushes: &[Flush],
+        mut flushes: Vec<Flush>,
         forms: &[(Uuid, user_task::Changes)],
         consumed: &Consumed,
     ) -> Result<bool, Error> {
@@ -177,9 +179,12 @@ impl Runtime {
             user_task: form,
             ..
         } = consumed;
-        if let ([one], [], None, None, None) = (flushes, forms, fired, control, form) {
-            let stored = self.store.read(async |conn| flush::run(conn, one).await);
-            return Ok(stored.await?);
+        let is_alone = forms.is_empty() && fired.is_none() && control.is_none() && form.is_none();
+        if is_alone
+            && flushes.len() == 1
+            && let Some(one) = flushes.pop()
+        {
+            return Ok(self.steps.run(one).await?);
         }
         let stored = self
             .store
@@ -194,7 +199,7 @@ impl Runtime {
                 if let Some(form) = form {
                     ours = ours && user_task::settle(conn, form).await?;
                 }
-                if !ours || !flush::run_all(conn, flushes).await? {
+                if !ours || !flush::run_all(conn, &flushes).await? {
                     return Err(NotStored::Lost);
                 }
                 for (instance, changes) in forms {

@@ -34,6 +34,7 @@ use uuid::Uuid;
 use crate::bpe::engine;
 use crate::bpe::plugin::{Host, ProcessId};
 use crate::kernel::{Clock, Shutdown};
+use crate::store::bpe::steps::Steps;
 use crate::store::{self, Store};
 
 pub use control::{Action, Controls, ask};
@@ -116,6 +117,7 @@ pub struct Bells {
 #[derive(Clone)]
 pub struct Runtime {
     pub(crate) store: Store,
+    steps: Steps,
     host: Arc<dyn Host>,
     graphs: Arc<Graphs>,
     turns: Arc<Turns>,
@@ -136,6 +138,7 @@ impl Runtime {
         settings: Settings,
     ) -> Self {
         Self {
+            steps: Steps::new(store.clone()),
             store,
             host,
             graphs: Arc::new(Graphs::default()),

@@ -22,6 +22,7 @@ pub mod instance;
 pub mod job;
 pub mod outbox;
 pub mod snapshot;
+pub mod steps;
 pub mod user_task;
 
 /// The epoch of a lease: counts up whenever somebody takes it, so that a former holder's

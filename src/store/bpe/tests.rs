@@ -1,12 +1,18 @@
 //! The statements of the BPE role on a real PostgreSQL.
 
+use std::collections::BTreeSet;
+
 use diesel_async::AsyncPgConnection;
+use futures_util::future::join_all;
 use uuid::Uuid;
 
 use super::definition::{self, Model};
-use super::flush::{self, Flush, JobRow, Left, OutboxRow, Own, Received, SubscriptionRow, TaskRow};
+use super::flush::{
+    self, Flush, HistoryRow, JobRow, Left, OutboxRow, Own, Received, SubscriptionRow, TaskRow,
+};
 use super::instance::{self, Lease};
-use super::{inbox, job, outbox};
+use super::steps::Steps;
+use super::{inbox, job, outbox, snapshot};
 use crate::store::{Error, Schema, Store, testing};
 
 const PROCESS: Model<'_> = Model {
@@ -238,6 +244,154 @@ async fn messages_of_one_conversation_are_handled_one_after_the_other() {
             assert_eq!(next[0].task, ids[1]);
             assert_eq!(inbox::wake_held(conn, &["a".to_owned()]).await?, 1);
             assert_eq!(inbox::take(conn, 10, 60.0).await?[0].task, ids[0]);
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+}
+
+/// An instance that begins without a Task and waits for a message and a timer.
+fn begin(definition: Uuid, instance: Uuid) -> Flush {
+    Flush {
+        received: None,
+        outbox: Vec::new(),
+        ..start(definition, instance, 0)
+    }
+}
+
+/// Its first step from there: one job for another, a message, a line of history.
+fn go_on(definition: Uuid, instance: Uuid) -> Flush {
+    let begun = start(definition, instance, 0);
+    let job = JobRow {
+        id: 3,
+        ..begun.put_jobs[0].clone()
+    };
+    let line = HistoryRow {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        event: "completed",
+        activity: "Timer".to_owned(),
+        detail: None,
+    };
+    Flush {
+        own: Own::Continue { rev: 1, epoch: 1 },
+        received: None,
+        put_subscriptions: Vec::new(),
+        put_jobs: vec![job],
+        delete_jobs: vec![2],
+        history: vec![line],
+        ..begun
+    }
+}
+
+/// Instances of which a step is stored: by its line of history, its job and its message.
+async fn gone_on(store: &Store) -> [BTreeSet<Uuid>; 3] {
+    store
+        .read(async |conn| {
+            let lines = snapshot::history(conn).await?;
+            let waits = snapshot::waits(conn).await?;
+            let waits = waits.iter().filter(|wait| wait.id == 3);
+            let sent = outbox::take(conn, 1_000, 60.0).await?;
+            let count = (lines.len(), sent.len());
+            let found = [
+                lines.iter().map(|line| line.instance).collect(),
+                waits.map(|wait| wait.instance).collect(),
+                sent.iter().filter_map(|entry| entry.instance).collect(),
+            ];
+            let [lines, _, sent]: &[BTreeSet<Uuid>; 3] = &found;
+            assert_eq!((lines.len(), sent.len()), count, "nothing is stored twice");
+            Ok::<_, Error>(found)
+        })
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_that_queue_up_are_stored_once_each_and_a_stale_or_a_bad_one_is_refused_alone() {
+    let store = store().await;
+    let deploy = async |conn: &mut _| definition::deploy(conn, PROCESS, 1).await;
+    let definition = store.read(deploy).await.unwrap().id;
+    let ids: Vec<Uuid> = (0..100).map(|_| Uuid::now_v7()).collect();
+    let steps = Steps::new(store.clone());
+    let begun = join_all(ids.iter().map(|id| steps.run(begin(definition, *id)))).await;
+    assert!(begun.iter().all(|stored| matches!(stored, Ok(true))));
+    let mut all: Vec<Flush> = ids.iter().map(|id| go_on(definition, *id)).collect();
+    all[20].own = Own::Continue { rev: 1, epoch: 7 };
+    all[40].own = Own::Continue { rev: 2, epoch: 1 };
+    // PostgreSQL has no NUL in texts.
+    all[60].history[0].activity = "\0".to_owned();
+    // The outcome of a message that somebody else has.
+    all[80].sent = Some((Uuid::now_v7(), 1));
+    all.push(all[99].clone());
+    let answers = join_all(all.into_iter().map(|step| steps.run(step))).await;
+
+    let refused = [20, 40, 60, 80];
+    for (number, answer) in answers.iter().enumerate().take(99) {
+        match number {
+            60 => assert!(answer.is_err(), "{answer:?}"),
+            _ => assert_eq!(*answer.as_ref().unwrap(), !refused.contains(&number)),
+        }
+    }
+    let once = answers[99..].iter().filter(|it| matches!(it, Ok(true)));
+    assert_eq!(once.count(), 1, "the same step twice: {:?}", &answers[99..]);
+    let kept = (0..100).filter(|number| !refused.contains(number));
+    let kept: BTreeSet<Uuid> = kept.map(|number| ids[number]).collect();
+    assert_eq!(gone_on(&store).await, [kept.clone(), kept.clone(), kept]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_of_every_kind_share_a_statement_and_are_guarded_one_by_one() {
+    let store = store().await;
+    store
+        .read(async |conn| {
+            let definition = definition::deploy(conn, PROCESS, 1).await?.id;
+            let ids: Vec<Uuid> = (0..6).map(|_| Uuid::now_v7()).collect();
+            for id in &ids[2..] {
+                assert!(flush::run(conn, &begin(definition, *id)).await?);
+            }
+            let task = claimed(conn, ids[0], "key").await;
+            let other = claimed(conn, ids[1], "other").await;
+            let over = Left::Ended {
+                outcome: "completed".to_owned(),
+            };
+            let all = [
+                start(definition, task.task, task.lease_epoch),
+                start(definition, other.task, other.lease_epoch - 1),
+                go_on(definition, ids[2]),
+                Flush {
+                    put_jobs: Vec::new(),
+                    left: over.clone(),
+                    ..go_on(definition, ids[3])
+                },
+                Flush {
+                    left: over.clone(),
+                    put_jobs: Vec::new(),
+                    own: Own::Continue { rev: 1, epoch: 2 },
+                    ..go_on(definition, ids[4])
+                },
+                Flush {
+                    put_subscriptions: Vec::new(),
+                    put_jobs: Vec::new(),
+                    left: over,
+                    ..begin(definition, Uuid::now_v7())
+                },
+            ];
+            let stored = flush::run_together(conn, &all.iter().collect::<Vec<_>>()).await?;
+            assert_eq!(stored, [true, false, true, true, false, true]);
+
+            let known = snapshot::instances(conn).await?;
+            let runs = known.iter().filter(|it| it.state.is_some()).map(|it| it.id);
+            let runs: BTreeSet<Uuid> = runs.collect();
+            assert_eq!(runs, [0, 2, 4, 5].map(|number| ids[number]).into());
+            assert_eq!(
+                known.len(),
+                6,
+                "five that ran, and the one that only passed by"
+            );
+            assert_eq!(inbox::of_instance(conn, ids[0]).await?.len(), 1);
+            assert!(inbox::of_instance(conn, ids[1]).await?.is_empty());
+            let sent = outbox::take(conn, 10, 60.0).await?;
+            let sent: BTreeSet<Option<Uuid>> = sent.iter().map(|it| it.instance).collect();
+            assert_eq!(sent, [0, 2, 3].map(|number| Some(ids[number])).into());
             Ok::<_, Error>(())
         })
         .await
