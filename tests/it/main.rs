@@ -9,6 +9,8 @@
 
 #[cfg(feature = "bpe")]
 mod acceptance;
+#[cfg(feature = "bpe")]
+mod allow_list;
 mod audit;
 mod backup;
 mod binary;

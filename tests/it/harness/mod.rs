@@ -14,7 +14,7 @@
     reason = "tests and benches share this module, and neither needs all of it"
 )]
 
-mod allow_list;
+pub mod allow_list;
 pub mod client;
 mod disk;
 pub mod line;

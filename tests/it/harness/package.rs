@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dsf::store::testing::temporary_folder;
 
@@ -25,7 +27,7 @@ pub struct Manifest<'a> {
 impl Package {
     /// A package of `tests/plugins`, as it is.
     pub fn of_tests(name: &str) -> Self {
-        let folder = temporary_folder("plugins");
+        let folder = fresh_folder();
         copy(&tests().join(name), &folder.join(name));
         Self(folder)
     }
@@ -35,7 +37,7 @@ impl Package {
     pub fn published(manifest: &Manifest<'_>) -> Option<Self> {
         let published = format!("data/plugins/{}", manifest.name);
         let source = shared(&published)?.join(published);
-        let folder = temporary_folder("plugins");
+        let folder = fresh_folder();
         let package = folder.join(manifest.name);
         for part in ["bpmn", "fhir"] {
             copy(&source.join(part), &package.join(part));
@@ -91,6 +93,14 @@ impl Manifest<'_> {
             !file.contains("/Bundle/")
         }
     }
+}
+
+/// Of one package alone: tests that run beside each other do not meet their plugins.
+fn fresh_folder() -> PathBuf {
+    static ALL: OnceLock<PathBuf> = OnceLock::new();
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let all = ALL.get_or_init(|| temporary_folder("plugins"));
+    all.join(COUNT.fetch_add(1, Ordering::Relaxed).to_string())
 }
 
 fn tests() -> PathBuf {
