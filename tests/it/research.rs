@@ -1,8 +1,9 @@
 //! Processes of the research initiative, end to end over three organisations: models and resources as
 //! published, activities in JavaScript (`tests/plugins`), local stand-ins for what hospitals have.
 //!
-//! The stand-ins: a hospital's FHIR store is the part of its own mailbox that nobody else may read, an
-//! evaluation of a measure counts its Patients, and keys lie in the same place.
+//! The stand-ins: every organisation has a FHIR store inside, a server of its own behind TLS and a
+//! password that its engine reaches by a named connection. Data sets, Patients and private keys are
+//! there and nowhere else; an evaluation of a measure counts Patients.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use super::harness::organization::{PATIENCE, Request, answer, completed, organization, outputs};
 use super::harness::package::Manifest;
 use super::harness::sample::{path, tag};
-use super::harness::{ORGANIZATION, Organization, Package, World, until};
+use super::harness::{ORGANIZATION, Organization, Package, Store, World, until};
 
 const PROCESS: &str = "http://medizininformatik-initiative.de/bpe/Process";
 const PROFILE: &str = "http://medizininformatik-initiative.de/fhir/StructureDefinition";
@@ -20,7 +21,22 @@ const CODES: &str = "http://medizininformatik-initiative.de/fhir/CodeSystem";
 const PROJECT: &str = "http://medizininformatik-initiative.de/sid/project-identifier";
 const KEY: &str = "http://medizininformatik-initiative.de/sid/test-key";
 
-const MORE: &str = "[capabilities]\nlocal-fhir = \"write\"\nremote-fhir = \"read\"\n";
+const MORE: &str = "[capabilities]\nlocal-fhir = \"write\"\nremote-fhir = \"read\"\n\
+    fhir-connections = [\"fhir-store\"]\n";
+
+/// An organisation with what stands inside of its network.
+struct Site {
+    organization: Organization,
+    store: Store,
+}
+
+impl std::ops::Deref for Site {
+    type Target = Organization;
+
+    fn deref(&self) -> &Organization {
+        &self.organization
+    }
+}
 
 /// Starts all organisations of a world at once.
 async fn started<const N: usize>(
@@ -28,11 +44,15 @@ async fn started<const N: usize>(
     names: [&'static str; N],
     package: &Package,
     offered: &[&str],
-) -> [Organization; N] {
+) -> [Site; N] {
     let start = names.map(|name| async move {
-        let organization = Organization::start(world, name, package, &[]).await;
+        let store = Store::open(world, name);
+        let organization = Organization::start(world, name, package, &[&store.setting]).await;
         organization.offers(offered).await;
-        organization
+        Site {
+            organization,
+            store,
+        }
     });
     let all = futures_util::future::join_all(start).await;
     all.try_into().ok().expect("as many as were started")
@@ -47,11 +67,9 @@ fn reference(identifier: &str) -> Value {
     json!({"type": "Organization", "identifier": identifier})
 }
 
-/// Patients that only the own organisation knows.
-async fn admit_patients(hospital: &Organization, count: usize) {
+fn admit_patients(hospital: &Site, count: usize) {
     for _ in 0..count {
-        let patient = json!({"resourceType": "Patient", "meta": {"tag": [tag("LOCAL")]}});
-        hospital.local().create(&patient).await;
+        hospital.store.add(&json!({"resourceType": "Patient"}));
     }
 }
 
@@ -86,8 +104,8 @@ async fn a_feasibility_query_counts_the_patients_of_two_hospitals() {
     );
     let offered = [request.as_str(), execute.as_str()];
     let [hrp, dic1, dic2] = started(&world, ["hrp", "dic1", "dic2"], &package, &offered).await;
-    admit_patients(&dic1, 12).await;
-    admit_patients(&dic2, 27).await;
+    admit_patients(&dic1, 12);
+    admit_patients(&dic2, 27);
 
     let measure = ask_question(&hrp).await;
     let input = json!({"reference": measure});
@@ -168,40 +186,47 @@ fn world_address(organization: &Organization) -> String {
     organization.world.member(organization.name).base_url()
 }
 
-/// A document in a hospital's store, of a project.
-async fn store_document(
-    hospital: &Organization,
-    system: &str,
-    value: &str,
-    read: &str,
-    text: &str,
-) {
+/// A document with content.
+fn document(system: &str, value: &str, text: &str) -> Value {
     let data = base64(text);
-    let document = json!({
+    json!({
         "resourceType": "DocumentReference",
-        "meta": {"tag": [tag(read)]},
         "masterIdentifier": {"system": system, "value": value},
         "identifier": [{"system": system, "value": value}],
         "status": "current",
         "docStatus": "final",
         "content": [{"attachment": {"contentType": "text/csv", "data": data}}],
-    });
-    hospital.local().create(&document).await;
+    })
+}
+
+/// The data set of a hospital.
+fn store_data_set(hospital: &Site, text: &str) {
+    hospital.store.add(&document(PROJECT, "Test_PROJECT", text));
+}
+
+/// The data sets that a site has received: in its store, and not in its mailbox.
+async fn data_sets(site: &Site) -> Vec<Value> {
+    let query = format!("DocumentReference?identifier={PROJECT}|Test_PROJECT");
+    assert_eq!(site.local().search(&query).await.len(), 0);
+    site.store
+        .with_identifier("DocumentReference", &format!("{PROJECT}|Test_PROJECT"))
 }
 
 fn base64(text: &str) -> String {
     openssl::base64::encode_block(text.as_bytes())
 }
 
-/// A key pair: the public half for everybody, the private one for the own processes.
-async fn publish_key(site: &Organization) {
+/// A key pair: the public half for everybody, the private one inside.
+async fn publish_key(site: &Site) {
     let pair = Rsa::generate(2048).unwrap();
     let private = openssl::pkey::PKey::from_rsa(pair).unwrap();
     let text = |pem: Vec<u8>| String::from_utf8(pem).unwrap();
     let public = text(private.public_key_to_pem().unwrap());
     let private = text(private.private_key_to_pem_pkcs8().unwrap());
-    store_document(site, KEY, "public", "ALL", &public).await;
-    store_document(site, KEY, "private", "LOCAL", &private).await;
+    let mut public = document(KEY, "public", &public);
+    public["meta"] = json!({"tag": [tag("ALL")]});
+    site.local().create(&public).await;
+    site.store.add(&document(KEY, "private", &private));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,8 +258,8 @@ async fn data_sets_of_two_hospitals_reach_the_data_management_site() {
     let offered = [send.as_str(), receive.as_str()];
     let [dms, dic1, dic2] = started(&world, ["dms", "dic1", "dic2"], &package, &offered).await;
     publish_key(&dms).await;
-    store_document(&dic1, PROJECT, "Test_PROJECT", "LOCAL", "id,name\n1,one\n").await;
-    store_document(&dic2, PROJECT, "Test_PROJECT", "LOCAL", "id,name\n2,two\n").await;
+    store_data_set(&dic1, "id,name\n1,one\n");
+    store_data_set(&dic2, "id,name\n2,two\n");
 
     let mut tasks = Vec::new();
     for hospital in [&dic1, &dic2] {
@@ -270,8 +295,7 @@ async fn data_sets_of_two_hospitals_reach_the_data_management_site() {
         let left = hospital.local().search("Binary?_count=100").await;
         assert_eq!(left.len(), 0, "what was sent is deleted");
     }
-    let query = format!("DocumentReference?identifier={PROJECT}|Test_PROJECT");
-    let received = dms.local().search(&query).await;
+    let received = data_sets(&dms).await;
     let mut texts: Vec<_> = received
         .iter()
         .map(|document| {
@@ -328,7 +352,7 @@ async fn a_data_set_is_released_sent_merged_and_announced() {
     let offered = processes.each_ref().map(String::as_str);
     let [hrp, dms, dic] = started(&world, ["hrp", "dms", "dic1"], &package, &offered).await;
     publish_key(&dms).await;
-    store_document(&dic, PROJECT, "Test_PROJECT", "LOCAL", "id,name\n1,one\n").await;
+    store_data_set(&dic, "id,name\n1,one\n");
 
     let key = uuid::Uuid::new_v4().to_string();
     let task = hrp.ask("hrp", &coordination(&processes[0], &key)).await;
@@ -348,8 +372,7 @@ async fn a_data_set_is_released_sent_merged_and_announced() {
     assert_eq!(ended["status"], "completed", "{ended:#}");
     let announced = ("data-set-url".to_owned(), url.to_owned());
     assert_eq!(outputs(&ended), [announced], "nothing is missing");
-    let query = format!("DocumentReference?identifier={PROJECT}|Test_PROJECT");
-    let received = dms.local().search(&query).await;
+    let received = data_sets(&dms).await;
     assert_eq!(received.len(), 1);
     let data = &received[0]["content"][0]["attachment"]["data"];
     assert_eq!(*data, base64("id,name\n1,one\n"));

@@ -28,6 +28,7 @@ pub mod raw;
 pub mod sample;
 mod server;
 pub mod socket;
+pub mod store;
 pub mod world;
 
 pub use client::Client;
@@ -39,6 +40,7 @@ pub use postgres::Postgres;
 pub use process::Process;
 pub use server::{Launch, Server, until};
 pub use socket::Listener;
+pub use store::Store;
 pub use world::World;
 
 pub const ORGANIZATION: &str = "http://dsf.dev/sid/organization-identifier";

@@ -17,6 +17,7 @@ const KEY = "http://medizininformatik-initiative.de/sid/test-key";
 const PARENT = "medizininformatik-initiative.de";
 
 const local = (api) => api.getDsfClientProvider().getLocal();
+const store = (api) => api.getFhirClientProvider().getById("fhir-store");
 const input = (api, task, code) => api.getTaskHelper().getFirstInputParameterValue(task, CODES, code);
 const inputs = (api, task, code) => api.getTaskHelper().getInputParameterValues(task, CODES, code);
 const parameter = (api, code, element) => api.getTaskHelper().createInput(element, CODES, code);
@@ -192,7 +193,7 @@ export const activities = {
   },
 
   [`${EXECUTE}ReadDataSet`]: executed(async (api, variables) => {
-    variables.setFhirResource("document", await document(local(api), PROJECT, variables.getString("project")));
+    variables.setFhirResource("document", await document(await store(api), PROJECT, variables.getString("project")));
   }),
 
   [`${EXECUTE}ValidateDataSetExecute`]: executed(async (api, variables) => {
@@ -270,7 +271,7 @@ export const activities = {
   }),
 
   [`${MERGE}DecryptDataSet`]: merged(async (api, variables) => {
-    const key = new TextDecoder().decode(contentOf(await document(local(api), KEY, "private")));
+    const key = new TextDecoder().decode(contentOf(await document(await store(api), KEY, "private")));
     const text = await api.getCryptoService().createRsaKem().decrypt(variables.getByteArray("sealed"), key);
     variables.setFhirResource("bundle", JSON.parse(new TextDecoder().decode(text)));
   }),
@@ -282,9 +283,8 @@ export const activities = {
 
   [`${MERGE}InsertDataSet`]: merged(async (api, variables) => {
     const [{ resource }] = variables.getFhirResource("bundle").entry;
-    const stored = await local(api).create(api.getReadAccessHelper().addLocal(resource));
-    const reference = { reference: `DocumentReference/${stored.id}`, type: "DocumentReference" };
-    output(api, variables, "document-reference-reference", { valueReference: reference });
+    const stored = await (await store(api)).create(resource);
+    api.logger.info(`stored as DocumentReference/${stored.id}`);
   }),
 
   [`${MERGE}SelectDicTarget`]: async (api, variables) => {

@@ -10,6 +10,7 @@ const KEY = "http://medizininformatik-initiative.de/sid/test-key";
 const PARENT = "medizininformatik-initiative.de";
 
 const local = (api) => api.getDsfClientProvider().getLocal();
+const store = (api) => api.getFhirClientProvider().getById("fhir-store");
 const input = (api, task, code) => api.getTaskHelper().getFirstInputParameterValue(task, CODES, code);
 const status = (code) => ({ valueCoding: { system: STATUS, code } });
 
@@ -49,7 +50,7 @@ export const activities = {
     const dms = input(api, task, "dms-identifier").identifier.value;
     const project = input(api, task, "project-identifier").value;
     variables.setString("project", project);
-    variables.setFhirResource("document", await document(local(api), PROJECT, project));
+    variables.setFhirResource("document", await document(await store(api), PROJECT, project));
     await setTarget(api, variables, dms, "DMS");
   },
 
@@ -117,7 +118,7 @@ export const activities = {
   }),
 
   [`${SERVICE}DecryptData`]: received(async (api, variables) => {
-    const key = new TextDecoder().decode(contentOf(await document(local(api), KEY, "private")));
+    const key = new TextDecoder().decode(contentOf(await document(await store(api), KEY, "private")));
     const text = await api.getCryptoService().createRsaKem().decrypt(variables.getByteArray("sealed"), key);
     variables.setFhirResource("bundle", JSON.parse(new TextDecoder().decode(text)));
   }),
@@ -130,11 +131,8 @@ export const activities = {
 
   [`${SERVICE}InsertData`]: received(async (api, variables) => {
     const [{ resource }] = variables.getFhirResource("bundle").entry;
-    const stored = await local(api).create(api.getReadAccessHelper().addLocal(resource));
-    const task = variables.getStartTask();
-    const location = { valueReference: { reference: `DocumentReference/${stored.id}`, type: "DocumentReference" } };
-    (task.output ??= []).push(api.getTaskHelper().createOutput(location, CODES, "document-reference-location"));
-    variables.updateTask(task);
+    const stored = await (await store(api)).create(resource);
+    api.logger.info(`stored as DocumentReference/${stored.id}`);
     note(api, variables, "receive-ok");
     variables.setString("outcome", "receive-ok");
   }),

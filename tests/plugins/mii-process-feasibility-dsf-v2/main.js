@@ -5,6 +5,8 @@ const MESSAGE = "de.medizininformatik_initiative.process.feasibility.message.";
 const CODES = "http://medizininformatik-initiative.de/fhir/CodeSystem/feasibility";
 const PARENT = "medizininformatik-initiative.de";
 
+const store = (api) => api.getFhirClientProvider().getById("fhir-store");
+
 /** The reference that a Task carries in an input. */
 function referenceIn(api, task, code) {
   return api.getTaskHelper().getFirstInputParameterValue(task, CODES, code).reference;
@@ -87,14 +89,15 @@ export const activities = {
   },
 
   [`${SERVICE}StoreFeasibilityResources`]: async (api, variables) => {
-    const client = api.getDsfClientProvider().getLocal();
+    const client = await store(api);
     for (const name of ["library", "measure"]) {
-      await client.create(own(api, variables.getFhirResource(name)));
+      const { id, meta, ...copy } = variables.getFhirResource(name);
+      await client.create(copy);
     }
   },
 
   [`${SERVICE}EvaluateCqlMeasure`]: async (api, variables) => {
-    const patients = await api.getDsfClientProvider().getLocal().search("Patient?_count=0");
+    const patients = await (await store(api)).search("Patient?_count=0");
     const measure = variables.getFhirResource("measure");
     const now = new Date().toISOString();
     variables.setFhirResource("measure-report", {
