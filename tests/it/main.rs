@@ -19,6 +19,8 @@ mod certificate;
 mod condition;
 mod coverage;
 mod database;
+#[cfg(feature = "bpe")]
+mod download;
 mod effect;
 mod event;
 mod explain;

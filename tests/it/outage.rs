@@ -2,7 +2,7 @@
 //!
 //! | row | test |
 //! |---|---|
-//! | partner down for ten minutes | [`a_partner_that_is_down_gets_the_message_once_when_it_is_back`]: the line is cut for some seconds, over several tries; the pauses between tries end at one minute, the deadline at one hour |
+//! | partner down for ten minutes | [`a_partner_that_is_down_gets_the_message_once_when_it_is_back`]: the line is cut for some seconds, over several tries. Ten minutes, and more than the hour of the deadline, pass in `bpe::exchange::tests` of the library, where time is moved |
 //! | down for longer than the deadline | [`a_partner_that_stays_away_fails_the_task_at_the_deadline`], with a deadline of two seconds |
 //! | own FHIR server down | `user_task`, and [`messages_that_come_while_the_engine_cannot_reach_its_mailbox_are_not_lost`] |
 //! | answer lost after the commit, reply before the receiver waits | [`a_lost_answer_doubles_nothing_and_an_early_reply_waits_for_its_receiver`] |
