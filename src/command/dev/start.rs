@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
@@ -15,6 +15,11 @@ use crate::command::table::Table;
 use crate::net::http::{HeaderValue, Method, Request, header};
 use crate::r4::view::task::{Status, Task};
 use crate::r4::{Node, Resource};
+
+/// How long a node takes to put an edit in force.
+const SETTLING: Duration = Duration::from_secs(2);
+/// How long it may take until what was just deployed is offered.
+const OFFERING: Duration = Duration::from_secs(30);
 
 /// Where a process is to be started.
 pub struct Wish<'a> {
@@ -42,7 +47,16 @@ pub async fn run(wish: &Wish<'_>, json: bool) -> anyhow::Result<ExitCode> {
         )
     })?;
     let peer = Peer::new(&network, organization)?;
-    let task = requested(&draft(&peer, wish.process).await?);
+    let edited = last_edit(&wish.folder.join("plugins"));
+    let since = edited.and_then(|at| at.elapsed().ok());
+    if let Some(left) = since.and_then(|since| SETTLING.checked_sub(since)) {
+        tokio::time::sleep(left).await;
+    }
+    let patience = match since {
+        Some(since) => OFFERING.saturating_sub(since),
+        None => Duration::ZERO,
+    };
+    let task = requested(&draft(&peer, wish.process, patience).await?);
     let request = Request::new(Method::POST, peer.url("Task")?)
         .header(
             header::CONTENT_TYPE,
@@ -60,8 +74,36 @@ pub async fn run(wish: &Wish<'_>, json: bool) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The draft Task of a process.
-async fn draft(peer: &Peer, process: &str) -> anyhow::Result<Resource> {
+/// When somebody changed something in the folder of plugins, links and what they lead to included.
+fn last_edit(folder: &Path) -> Option<SystemTime> {
+    let mut newest = None;
+    let mut open = vec![folder.to_owned()];
+    // Links may lead in circles.
+    for _ in 0..10_000 {
+        let Some(path) = open.pop() else { break };
+        let times = [path.symlink_metadata(), path.metadata()];
+        let times = times.into_iter().flatten();
+        newest = newest.max(times.filter_map(|one| one.modified().ok()).max());
+        let entries = std::fs::read_dir(&path).into_iter().flatten();
+        open.extend(entries.flatten().map(|entry| entry.path()));
+    }
+    newest
+}
+
+/// The draft Task of a process, which may take a while to come.
+async fn draft(peer: &Peer, process: &str, patience: Duration) -> anyhow::Result<Resource> {
+    let until = Instant::now() + patience;
+    loop {
+        match draft_now(peer, process).await {
+            Err(_) if Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn draft_now(peer: &Peer, process: &str) -> anyhow::Result<Resource> {
     let url = peer.url("Task?status=draft&_count=500")?;
     let found = peer.resource(Request::get(url)).await?;
     let drafts: Vec<Resource> = found
