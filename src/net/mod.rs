@@ -6,7 +6,8 @@ pub mod http;
 pub mod mail;
 pub mod pem;
 pub mod pki;
-#[cfg(all(test, feature = "bpe"))]
+#[cfg(test)]
+#[cfg(feature = "bpe")]
 pub mod testing;
 #[cfg(test)]
 mod tests;

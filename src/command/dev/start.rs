@@ -17,7 +17,7 @@ use crate::r4::view::task::{Status, Task};
 use crate::r4::{Node, Resource};
 
 /// How long a node takes to put an edit in force.
-const SETTLING: Duration = Duration::from_secs(2);
+const SETTLING: Duration = Duration::from_millis(1500);
 /// How long it may take until what was just deployed is offered.
 const OFFERING: Duration = Duration::from_secs(30);
 
