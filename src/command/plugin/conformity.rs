@@ -1,9 +1,8 @@
 //! Whether the resources of a package are what their profiles say.
 
-use crate::bpe::plugin::package::{Package, Problem};
-use crate::fhir::validate::{Finding, Library, judge};
+use crate::bpe::plugin::package::{Package, Prepared, Problem};
+use crate::fhir::validate::{Finding, Library, judge, position};
 use crate::fhir::{initial, profile};
-use crate::r4::Resource;
 
 /// What is wrong with the resources of a package, by file.
 #[must_use]
@@ -16,25 +15,35 @@ pub fn judged(package: &Package) -> Vec<Problem> {
     let library = Library::of(built_in.iter().chain(own));
     let mut problems = Vec::new();
     for one in &package.resources {
-        problems.extend(of_resource(&library, &one.file, one.resource.clone()));
+        problems.extend(of_resource(&library, one));
     }
     problems
 }
 
-fn of_resource(library: &Library, file: &str, mut resource: Resource) -> Vec<Problem> {
+fn of_resource(library: &Library, one: &Prepared) -> Vec<Problem> {
+    let (file, mut resource) = (&one.file, one.resource.clone());
     profile::ensure(&mut resource);
     match judge(library, &resource.into_value(), &[]) {
-        Ok(findings) => findings
-            .into_iter()
-            .filter(Finding::is_error)
-            .map(|finding| problem(file, format!("{} [{}]", finding.text, finding.rule)))
-            .collect(),
+        Ok(findings) => {
+            let errors = findings.into_iter().filter(Finding::is_error);
+            let told = errors.map(|finding| Problem {
+                place: place(&one.text, &finding.path),
+                ..problem(file, format!("{} [{}]", finding.text, finding.rule))
+            });
+            told.collect()
+        }
         // What other packages bring is known to the server only.
         Err(missing) => {
             tracing::debug!(file, ?missing, "is judged by the own FHIR server");
             Vec::new()
         }
     }
+}
+
+/// Line and column of an element in its file.
+fn place(text: &str, path: &str) -> String {
+    let position = position(text, path).filter(|_| !text.is_empty());
+    position.map_or_else(String::new, |(line, column)| format!("{line}:{column}"))
 }
 
 fn problem(file: &str, message: String) -> Problem {

@@ -121,11 +121,15 @@ Exit codes: 0 may be used, 1 is refused.
 
 Examples:
   dsf plugin check my-process
-  dsf plugin check my-process.dsf")]
+  dsf plugin check my-process.dsf
+  dsf plugin check my-process --json")]
     Check {
         /// Folder or .dsf file.
         #[arg(value_name = "PACKAGE", required = true)]
         packages: Vec<PathBuf>,
+        /// Print JSON for programs.
+        #[arg(long)]
+        json: bool,
     },
     /// List the packages of this node, the built-in ones among them.
     #[command(after_help = "\
@@ -177,7 +181,7 @@ pub fn run(command: &Plugin) -> anyhow::Result<ExitCode> {
             link,
             configuration,
         } => work::deploy(package, to.as_deref(), *link, configuration),
-        Plugin::Check { packages } => work::check(packages),
+        Plugin::Check { packages, json } => work::check(packages, *json),
         Plugin::List {
             configuration,
             json,

@@ -14,7 +14,9 @@ pub use super::deploy::deploy;
 pub use super::new::new;
 pub use super::test::test;
 use crate::bpe::plugin::folder::load_all;
-use crate::bpe::plugin::package::{Files, Package, Refused, Site, Substitutes, content, load};
+use crate::bpe::plugin::package::{
+    Files, Package, Problem, Refused, Site, Substitutes, content, load,
+};
 use crate::cli::Configuration;
 use crate::command::table::Table;
 use crate::config::Needs;
@@ -43,8 +45,20 @@ pub(super) fn files(path: &Path) -> anyhow::Result<Files> {
         .with_context(|| format!("{} is not a package", path.display()))
 }
 
-pub fn check(packages: &[PathBuf]) -> anyhow::Result<ExitCode> {
+pub fn check(packages: &[PathBuf], json: bool) -> anyhow::Result<ExitCode> {
     let mut sound = true;
+    if json {
+        let mut told = Vec::new();
+        for path in packages {
+            let (outcome, warnings) = examined(path)?;
+            let errors = outcome.as_ref().err().map(|refused| &refused.problems);
+            sound &= errors.is_none();
+            let problems = warnings.iter().chain(errors.into_iter().flatten());
+            told.extend(problems.map(|problem| as_json(path, problem)));
+        }
+        println!("{:#}", serde_json::Value::Array(told));
+        return Ok(exit_code(sound));
+    }
     for path in packages {
         match checked(path)? {
             Some((_, package)) => println!("{}: {}", path.display(), summary(&package)),
@@ -57,24 +71,42 @@ pub fn check(packages: &[PathBuf]) -> anyhow::Result<ExitCode> {
 /// Reads a package and judges its resources. What is wrong or odd is printed; nothing is left of a
 /// package that is refused.
 pub(super) fn checked(path: &Path) -> anyhow::Result<Option<(Files, Package)>> {
+    let (outcome, warnings) = examined(path)?;
+    for warning in &warnings {
+        println!("warning: {warning}");
+    }
+    Ok(outcome.map_err(|refused| report(path, &refused)).ok())
+}
+
+/// A package that may be used, or why it may not; and what is odd in it.
+type Examined = (Result<(Files, Package), Refused>, Vec<Problem>);
+
+fn examined(path: &Path) -> anyhow::Result<Examined> {
     let files = files(path)?;
     let package = match load(&files, &site()) {
         Ok(package) => package,
-        Err(refused) => {
-            report(path, &refused);
-            return Ok(None);
-        }
+        Err(refused) => return Ok((Err(refused), Vec::new())),
     };
-    for warning in &package.warnings {
-        println!("warning: {warning}");
-    }
+    let warnings = package.warnings.clone();
     let problems = conformity::judged(&package);
-    if problems.is_empty() {
-        return Ok(Some((files, package)));
-    }
-    let origin = package.origin;
-    report(path, &Refused { origin, problems });
-    Ok(None)
+    let outcome = match problems.is_empty() {
+        true => Ok((files, package)),
+        false => Err(Refused {
+            origin: package.origin,
+            problems,
+        }),
+    };
+    Ok((outcome, warnings))
+}
+
+fn as_json(path: &Path, problem: &Problem) -> serde_json::Value {
+    serde_json::json!({
+        "package": path.display().to_string(),
+        "file": problem.file,
+        "place": problem.place,
+        "severity": if problem.warning { "warning" } else { "error" },
+        "text": problem.message,
+    })
 }
 
 fn report(path: &Path, refused: &Refused) {

@@ -2,7 +2,6 @@
 
 mod input;
 mod judge;
-mod locate;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +9,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use crate::fhir::validate::{Finding, Library, judge};
+use crate::fhir::validate::{Finding, Library, judge, position};
 use crate::fhir::{initial, profile};
 use crate::r4::Resource;
 use input::Input;
@@ -83,7 +82,7 @@ fn report(library: &Library, input: Input, profiles: &[&str]) -> anyhow::Result<
     let findings = judge(library, &value, profiles)
         .map_err(|missing| anyhow::anyhow!("definitions are missing: {missing:?}"))?;
     let place = |finding: Finding| {
-        let position = locate::position(&input.text, &finding.path);
+        let position = position(&input.text, &finding.path);
         (finding, position)
     };
     Ok(Report {

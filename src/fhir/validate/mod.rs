@@ -13,6 +13,7 @@ mod finding;
 #[cfg(test)]
 mod hostile;
 mod library;
+mod locate;
 mod narrative;
 #[cfg(test)]
 mod oracle;
@@ -30,3 +31,4 @@ pub use check::judge;
 pub use definition::Definition;
 pub use finding::Finding;
 pub use library::{Entry, KINDS, Library, Missing, entry};
+pub use locate::position;

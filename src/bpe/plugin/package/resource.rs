@@ -34,6 +34,8 @@ pub struct Prepared {
     /// The search that finds it on the server, without the type (spec/bpe.md §5.7).
     pub condition: String,
     pub resource: Resource,
+    /// What the file says, for the places of findings; empty if there is no file.
+    pub text: String,
 }
 
 impl Prepared {
@@ -90,7 +92,7 @@ impl Reader<'_> {
     /// Checks what was made as if it were a file.
     fn take(&mut self, made: Made, problems: &mut Problems) -> Option<usize> {
         let resource = Resource::from_value(made.resource)?;
-        let prepared = self.checked(&made.name, resource);
+        let prepared = self.checked(&made.name, resource, String::new());
         self.keep(&made.name, prepared, problems)
     }
 
@@ -133,13 +135,14 @@ impl Reader<'_> {
             self.substitutes,
         )?;
         let resource = parse(file, &text).map_err(one)?;
-        self.checked(file, resource)
+        self.checked(file, resource, text)
     }
 
     fn checked(
         &self,
         file: &str,
         mut resource: Resource,
+        text: String,
     ) -> Result<(Prepared, Vec<String>), Vec<String>> {
         let one = |message: String| vec![message];
         let kind = resource
@@ -159,6 +162,7 @@ impl Reader<'_> {
                     kind,
                     condition,
                     resource,
+                    text,
                 };
                 Ok((prepared, changes))
             }

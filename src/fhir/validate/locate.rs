@@ -61,7 +61,7 @@ fn in_json(text: &str, steps: &[Step]) -> usize {
         let Some(mut value) = member(text, at, &step.name) else {
             break;
         };
-        if text[value..].starts_with('[') {
+        if from(text, value).starts_with('[') {
             match item(text, value, step.index) {
                 Some(found) => value = found,
                 None => break,
@@ -72,8 +72,13 @@ fn in_json(text: &str, steps: &[Step]) -> usize {
     at
 }
 
+/// The text from here on; nothing behind its end.
+fn from(text: &str, at: usize) -> &str {
+    text.get(at..).unwrap_or_default()
+}
+
 fn blanks(text: &str, at: usize) -> usize {
-    let rest = &text[at..];
+    let rest = from(text, at);
     at + rest.len()
         - rest
             .trim_start_matches(['\u{feff}', ' ', '\t', '\n', '\r'])
@@ -120,16 +125,16 @@ fn behind_value(text: &str, at: usize) -> Option<usize> {
 /// The value of a member of the object that starts here.
 fn member(text: &str, object: usize, name: &str) -> Option<usize> {
     let mut at = blanks(text, object + 1);
-    while text[at..].starts_with('"') {
+    while from(text, at).starts_with('"') {
         let end = behind_string(text, at)?;
-        let is_it = &text[at + 1..end - 1] == name;
+        let is_it = text.get(at + 1..end - 1) == Some(name);
         let colon = blanks(text, end);
         let value = blanks(text, colon + 1);
         if is_it {
             return Some(value);
         }
         at = blanks(text, behind_value(text, value)?);
-        at = blanks(text, at + usize::from(text[at..].starts_with(',')));
+        at = blanks(text, at + usize::from(from(text, at).starts_with(',')));
     }
     None
 }
@@ -138,7 +143,7 @@ fn item(text: &str, list: usize, index: usize) -> Option<usize> {
     let mut at = blanks(text, list + 1);
     for _ in 0..index {
         at = blanks(text, behind_value(text, at)?);
-        if !text[at..].starts_with(',') {
+        if !from(text, at).starts_with(',') {
             return None;
         }
         at = blanks(text, at + 1);
