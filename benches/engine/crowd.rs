@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dsf::bpe::engine::{State, Trigger};
-use dsf::bpe::runtime::Advance;
+use dsf::bpe::engine::Trigger;
+use dsf::bpe::runtime::{Advance, whole_state};
 use dsf::store::Store;
-use dsf::store::bpe::instance;
 use uuid::Uuid;
 
 use super::figures::Figures;
@@ -33,9 +32,7 @@ pub async fn receivers(store: &Store) {
         let definition = deployed(store, &format!("many{count}"), &model(count)).await;
         let runtime = node(store, Arc::<Code>::default());
         let instance = begin(&runtime, definition).await;
-        let read = async |conn: &mut _| instance::state(conn, instance).await;
-        let state = store.read(read).await.unwrap().unwrap();
-        let state: State = serde_json::from_str(&state).unwrap();
+        let state = whole_state(store, instance).await.unwrap().unwrap();
         let mut times = Vec::new();
         let begun = Instant::now();
         let frames: Vec<_> = state.waiting().map(|(frame, _, _)| frame).collect();

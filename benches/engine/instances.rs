@@ -111,7 +111,7 @@ async fn client(runtime: Runtime, code: Arc<Code>, definition: Uuid) {
         };
         assert!(matches!(runtime.begin(begin).await.unwrap(), Advance::Done));
         let candidates =
-            async |conn: &mut _| instance::candidates(conn, KEY, "1.0", &key, "go").await;
+            async |conn: &mut _| instance::candidates(conn, KEY, "1.0", &key, ("go", None)).await;
         let found = runtime.store().read(candidates).await.unwrap();
         let subscription = found[0].subscription.expect("it waits for the message");
         let message = Trigger::Message {

@@ -20,7 +20,7 @@ impl<'g> Machine<'g> {
             .map_or(crate::bpe::model::NodeIx(0), |found| found.node);
         let activity = self.activity(frame);
         let request = Request {
-            id: self.wait_id(),
+            id: self.wait_id(frame),
             frame,
             node,
             activity,

@@ -31,8 +31,8 @@ impl Machine<'_> {
                 at: 0,
             });
         }
-        let tasks = self.state.tasks.values().filter(|task| task.frame == frame);
-        if let Some(task) = tasks.map(|task| task.id).next() {
+        let task = self.state.tasks_of(frame).next();
+        if let Some(task) = task.map(|task| task.id) {
             let on = On::Task {
                 event: "delete".to_owned(),
                 task,

@@ -1,5 +1,7 @@
 //! What a step asks to be stored beside the state: waits as rows to be found by, and history.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -20,22 +22,18 @@ pub struct Change {
 /// Created or altered rows, and ids of deleted ones, which need not have been stored yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delta<T> {
-    pub put: Vec<T>,
+    pub put: BTreeMap<WaitId, T>,
     pub delete: Vec<WaitId>,
 }
 
 impl<T> Delta<T> {
     pub(super) fn put(&mut self, row: T, id: impl Fn(&T) -> WaitId) {
-        let known = self.put.iter().position(|known| id(known) == id(&row));
-        match known {
-            Some(at) => self.put[at] = row,
-            None => self.put.push(row),
-        }
+        self.put.insert(id(&row), row);
     }
 
     /// Deleting what the store never saw does no harm there.
-    pub(super) fn delete(&mut self, gone: WaitId, id: impl Fn(&T) -> WaitId) {
-        self.put.retain(|row| id(row) != gone);
+    pub(super) fn delete(&mut self, gone: WaitId) {
+        self.put.remove(&gone);
         self.delete.push(gone);
     }
 }
@@ -43,7 +41,7 @@ impl<T> Delta<T> {
 impl<T> Default for Delta<T> {
     fn default() -> Self {
         Self {
-            put: Vec::new(),
+            put: BTreeMap::new(),
             delete: Vec::new(),
         }
     }

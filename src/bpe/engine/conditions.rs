@@ -11,6 +11,9 @@ impl Machine<'_> {
     /// looked at once, whatever has changed.
     pub(super) fn conditions(&mut self, entered: Option<FrameId>) -> Done {
         let written = std::mem::take(&mut self.state.written);
+        if !self.has_conditions() {
+            return Ok(());
+        }
         let mut fired = Vec::new();
         let conditional = self
             .state
@@ -41,6 +44,18 @@ impl Machine<'_> {
             self.fire_condition(id);
         }
         Ok(())
+    }
+
+    /// Most models have none, and then nobody looks through all subscriptions.
+    fn has_conditions(&self) -> bool {
+        *self.conditional.get_or_init(|| {
+            self.graph.iter().any(|(_, node)| match &node.kind {
+                Kind::Boundary { event, .. } | Kind::Start { event, .. } | Kind::Catch(event) => {
+                    matches!(event, Event::Conditional(_))
+                }
+                _ => false,
+            })
+        })
     }
 
     fn fire_condition(&mut self, id: WaitId) {

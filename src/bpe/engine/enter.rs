@@ -5,6 +5,7 @@ use super::change::{EventKind, JobKind};
 use super::machine::{Done, Machine};
 use super::request::{Ask, CallKind};
 use super::state::{Frame, FrameId, Phase, Role, State, Waiting};
+use crate::bpe::expression::Scope;
 use crate::bpe::model::{
     Async, Event, Gateway, Kind, Node, NodeIx, Pass, Payload, ServiceKind, SignalEvent, Task,
     Variables,
@@ -59,7 +60,7 @@ impl Machine<'_> {
         }
         found.phase = Phase::Active;
         let (role, triggered) = (found.role, found.triggered);
-        let frame = self.add(found);
+        let frame = self.add_on(token.page(), found);
         self.open(frame, node, role)?;
         if role != Role::Body && !triggered {
             self.map_inputs(frame, &node.inputs)?;
@@ -239,18 +240,23 @@ impl Machine<'_> {
         let (mut variables, mut key) = (Variables::new(), None);
         for Payload(pass) in mappings {
             match pass {
-                Pass::All { local: true } => variables.extend(self.state.local(frame)),
-                Pass::All { local: false } => variables.extend(self.state.visible(frame)),
+                Pass::All { local } => {
+                    let given = if *local {
+                        self.state.local(frame)
+                    } else {
+                        self.state.visible(frame)
+                    };
+                    self.all_there(&given);
+                    variables.extend(given);
+                }
                 Pass::BusinessKey(expression) => {
                     let text = expression.text(&mut self.seen(frame));
                     key = Some(self.evaluated(frame, text)?);
                 }
                 Pass::Value { source, target, .. } => {
                     let value = if source.is_literal() {
-                        self.state
-                            .variable(frame, source.source())
-                            .cloned()
-                            .unwrap_or_default()
+                        let found = self.seen(frame).variable(source.source());
+                        found.unwrap_or_default()
                     } else {
                         let value = source.evaluate(&mut self.seen(frame));
                         self.evaluated(frame, value)?

@@ -34,9 +34,8 @@ impl Machine<'_> {
 
     /// Tokens that wait at a join of the scope.
     fn joined(&self, scope: FrameId, ix: NodeIx) -> Vec<(FrameId, Option<FlowIx>)> {
-        self.state
-            .frames
-            .iter()
+        let frames = self.state.frames.range(scope.page().frames());
+        frames
             .filter(|(_, found)| {
                 found.parent == scope && found.node == ix && found.phase == Phase::Joined
             })
@@ -113,7 +112,8 @@ impl Machine<'_> {
             .partition(|flow| waiting.iter().any(|(_, via)| *via == Some(*flow)));
         let reaches_full = reaching(self.graph, join, &full, &HashSet::new());
         let reaches_empty = reaching(self.graph, join, &empty, &reaches_full);
-        self.state.frames.iter().any(|(id, token)| {
+        let mut frames = self.state.frames.range(scope.page().frames());
+        frames.any(|(id, token)| {
             if token.parent != scope || *id == State::ROOT || token.phase == Phase::Canceling {
                 return false;
             }

@@ -18,11 +18,13 @@ impl<'g> Machine<'g> {
         let node = self.graph.node(found.node);
         let body = node.multi.is_some() && found.role != Role::Inner;
         let suffix = if body { "#multiInstanceBody" } else { "" };
+        let (at, activity) = (found.node, format!("{}{suffix}", node.id));
+        let id = self.wait_id(frame);
         let job = Job {
-            id: WaitId(self.state.next),
+            id,
             kind,
-            node: found.node,
-            activity: format!("{}{suffix}", node.id),
+            node: at,
+            activity,
             frame,
             due: self.now,
             retries: ATTEMPTS,
@@ -31,7 +33,6 @@ impl<'g> Machine<'g> {
             incident: None,
             repeat: None,
         };
-        self.state.next += 1;
         self.put_new(job);
     }
 
@@ -64,7 +65,7 @@ impl<'g> Machine<'g> {
             }
         );
         let job = Job {
-            id: self.wait_id(),
+            id: self.wait_id(frame),
             kind: JobKind::Timer,
             node,
             activity: self.graph.node(node).id.clone(),
@@ -82,7 +83,7 @@ impl<'g> Machine<'g> {
 
     pub(super) fn remove_job(&mut self, id: WaitId) -> Option<Job> {
         let job = self.state.jobs.remove(&id)?;
-        self.changes.jobs.delete(id, |row| row.id);
+        self.changes.jobs.delete(id);
         Some(job)
     }
 
@@ -113,7 +114,7 @@ impl<'g> Machine<'g> {
             left,
             ..repeat.clone()
         });
-        let id = self.wait_id();
+        let id = self.wait_id(job.frame);
         let incident = None;
         let failed = false;
         self.put_job(Job {

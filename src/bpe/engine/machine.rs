@@ -1,13 +1,16 @@
 //! The interpreter: takes operations from the agenda until it is empty or must ask.
 
+use std::cell::{Cell, OnceCell};
+
 use jiff::Timestamp;
 
 use super::agenda::Op;
 use super::change::{Change, Event, EventKind};
+use super::page::{Absent, PageId};
 use super::state::{Frame, FrameId, Phase, Role, State, WaitId};
-use super::{End, Failure, Next, Step, Trigger};
+use super::{End, Failure, Halt, Next, Step, Trigger};
 use crate::bpe::expression::EvaluationError;
-use crate::bpe::model::{Graph, Kind, Node, Variables};
+use crate::bpe::model::{Graph, Kind, Node, Variable, Variables};
 
 /// Operations of one step. A model that needs more runs in circles without ever waiting.
 /// A multi-instance of ten thousand needs a tenth of it.
@@ -22,6 +25,10 @@ pub(super) struct Machine<'g> {
     pub now: Timestamp,
     pub changes: Change,
     pub end: Option<End>,
+    /// What was needed and was not there: whatever comes of the step is thrown away.
+    absent: Cell<Option<Absent>>,
+    /// Whether the model has conditions that could react to variables.
+    pub conditional: OnceCell<bool>,
 }
 
 impl<'g> Machine<'g> {
@@ -32,18 +39,40 @@ impl<'g> Machine<'g> {
             now,
             changes: Change::default(),
             end: None,
+            absent: Cell::new(None),
+            conditional: OnceCell::new(),
         }
     }
 
-    pub(super) fn run(mut self, trigger: Trigger) -> Done<Step> {
-        self.accept(trigger)?;
+    pub(super) fn run(mut self, trigger: Trigger) -> Result<Step, Halt> {
+        let done = self.accept(trigger).and_then(|()| self.quiesce());
+        if done.is_ok() {
+            self.refresh_correlation();
+        }
+        if let Some(absent) = self.absent.get() {
+            return Err(Halt::Absent(absent));
+        }
+        let next = done?;
+        Ok(Step {
+            state: self.state,
+            changes: self.changes,
+            next,
+        })
+    }
+
+    fn quiesce(&mut self) -> Done<Next> {
         let mut budget = BUDGET;
-        let next = loop {
+        loop {
+            if self.absent.get().is_some() {
+                return Ok(Next::Wait);
+            }
             if self.end.is_some() {
                 self.clear();
             }
             match self.state.agenda.last() {
-                Some(Op::Await { request, .. }) => break Next::Request(request.clone()),
+                Some(Op::Await { request, .. }) => {
+                    return Ok(Next::Request(request.clone()));
+                }
                 Some(_) if budget == 0 => {
                     let message = "the process runs in circles without waiting for anything";
                     return Err(self.failure(State::ROOT, "endless", message));
@@ -55,18 +84,12 @@ impl<'g> Machine<'g> {
                     }
                 }
                 None => match self.end.take() {
-                    Some(end) => break Next::End(end),
+                    Some(end) => return Ok(Next::End(end)),
                     None if self.inclusive_joins() => {}
-                    None => break Next::Wait,
+                    None => return Ok(Next::Wait),
                 },
             }
-        };
-        self.refresh_correlation();
-        Ok(Step {
-            state: self.state,
-            changes: self.changes,
-            next,
-        })
+        }
     }
 
     fn perform(&mut self, op: Op) -> Done {
@@ -110,6 +133,7 @@ impl<'g> Machine<'g> {
     pub(super) fn finish(&mut self, reason: Option<String>) {
         let root = self.state.frames.remove(&State::ROOT);
         let variables = root.map(|root| root.variables).unwrap_or_default();
+        self.all_there(&variables);
         self.remove_waits(State::ROOT);
         self.end = Some(match reason {
             None => End::Completed { variables },
@@ -117,15 +141,38 @@ impl<'g> Machine<'g> {
         });
     }
 
-    /// A number nobody has used in this instance.
-    pub(super) fn number(&mut self) -> u64 {
-        let number = self.state.next;
-        self.state.next += 1;
-        number
+    /// A number nobody has used in this instance; it says on which page it is used.
+    fn number(&mut self, page: PageId) -> u64 {
+        let next = match page {
+            PageId::FIRST => &mut self.state.next,
+            page => {
+                let pages = self.state.pages.entry(page);
+                pages.or_insert_with(|| page.first_number())
+            }
+        };
+        *next += 1;
+        *next - 1
     }
 
-    pub(super) fn wait_id(&mut self) -> WaitId {
-        WaitId(self.number())
+    /// A number for something that a frame waits for.
+    pub(super) fn wait_id(&mut self, frame: FrameId) -> WaitId {
+        WaitId(self.number(frame.page()))
+    }
+
+    /// The step goes where a part of the state is needed that is not there.
+    pub(super) fn lacks(&self, absent: Absent) {
+        self.absent.set(Some(absent));
+    }
+
+    /// A value that is about to be read must be there.
+    pub(super) fn is_there(&self, value: &Variable) {
+        if matches!(value, Variable::Apart(_)) {
+            self.lacks(Absent::Values);
+        }
+    }
+
+    pub(super) fn all_there(&self, variables: &Variables) {
+        variables.values().for_each(|value| self.is_there(value));
     }
 
     pub(super) fn frame(&self, id: FrameId) -> Option<&Frame> {
@@ -149,9 +196,13 @@ impl<'g> Machine<'g> {
         self.graph.node(ix)
     }
 
-    /// Adds a frame below its parent.
+    /// Adds a frame below its parent, on the same page.
     pub(super) fn add(&mut self, frame: Frame) -> FrameId {
-        let id = FrameId(self.number());
+        self.add_on(frame.parent.page(), frame)
+    }
+
+    pub(super) fn add_on(&mut self, page: PageId, frame: Frame) -> FrameId {
+        let id = FrameId(self.number(page));
         self.change_frame(frame.parent, |parent| parent.children += 1);
         self.state.frames.insert(id, frame);
         id
@@ -169,11 +220,14 @@ impl<'g> Machine<'g> {
 
     /// The frames directly below, latest first.
     pub(super) fn children(&self, parent: FrameId) -> Vec<FrameId> {
-        let below = self.state.frames.iter().rev();
+        let below: Vec<_> = self.state.below(parent).rev().collect();
+        if self
+            .frame(parent)
+            .is_some_and(|found| found.paged && found.children as usize > below.len())
+        {
+            self.lacks(Absent::Pages);
+        }
         below
-            .filter(|(id, frame)| frame.parent == parent && **id != State::ROOT)
-            .map(|(id, _)| *id)
-            .collect()
     }
 
     /// The id under which an entry of the node is known: bodies have a suffix.
@@ -229,8 +283,9 @@ impl<'g> Machine<'g> {
     }
 
     pub(super) fn root_variables(&self) -> Variables {
-        self.frame(State::ROOT)
-            .map(|root| root.variables.clone())
-            .unwrap_or_default()
+        let root = self.frame(State::ROOT);
+        let variables = root.map(|root| root.variables.clone()).unwrap_or_default();
+        self.all_there(&variables);
+        variables
     }
 }

@@ -25,6 +25,7 @@ mod leave;
 mod machine;
 mod modify;
 mod multi;
+mod page;
 mod propagate;
 mod request;
 mod state;
@@ -37,6 +38,7 @@ mod variables;
 pub use change::{
     Change, Delta, Event, EventKind, Job, JobKind, Repeat, Subscription, SubscriptionKind, UserTask,
 };
+pub use page::{Absent, CROWD, Page, PageId};
 pub use request::{Ask, Call, CallKind, ChildStart, Request};
 pub use state::{FrameId, InstanceId, State, WaitId, Waiting};
 pub use timer::{Every, Schedule};
@@ -89,17 +91,23 @@ pub struct Failure {
     pub message: String,
 }
 
+/// Why there is no step. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Halt {
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// The same trigger has to be tried on a state that has what is absent.
+    #[error("the step needs a part of the state that is not there")]
+    Absent(Absent),
+}
+
 /// Runs one trigger to the next point where the instance waits or needs something.
 ///
 /// # Errors
 /// A [`Failure`] when the model, an expression or the plugin code fails, or when the trigger no
-/// longer fits the state; the given state is unchanged in the caller's hands.
-pub fn step(
-    graph: &Graph,
-    state: State,
-    trigger: Trigger,
-    now: Timestamp,
-) -> Result<Step, Failure> {
+/// longer fits the state; [`Absent`] parts of the state that the step needs. The state is
+/// unchanged in the hands of a caller who kept a copy.
+pub fn step(graph: &Graph, state: State, trigger: Trigger, now: Timestamp) -> Result<Step, Halt> {
     machine::Machine::new(graph, state, now).run(trigger)
 }
 

@@ -2,12 +2,17 @@
 
 use super::agenda::Op;
 use super::machine::{Done, Machine};
+use super::page::Absent;
 use super::state::{Frame, FrameId, Phase, Role, State};
 use super::trigger::Instruction;
 use crate::bpe::model::{FlowIx, Graph, NodeIx};
 
 impl Machine<'_> {
     pub(super) fn modify(&mut self, instructions: &[Instruction]) -> Done {
+        if !self.state.is_complete() {
+            self.lacks(Absent::Pages);
+            return Ok(());
+        }
         let mut ops = Vec::new();
         let mut emptied = vec![State::ROOT];
         for instruction in instructions {

@@ -4,9 +4,10 @@ use super::agenda::Op;
 use super::change::JobKind;
 use super::enter::continuations;
 use super::machine::{Done, Machine};
+use super::page::{PageId, separable};
 use super::state::{Counters, Frame, FrameId, Phase, Role};
-use crate::bpe::expression::{Condition, Expression};
-use crate::bpe::model::{MultiInstance, Variable};
+use crate::bpe::expression::{Condition, Expression, Scope};
+use crate::bpe::model::{Graph, MultiInstance, NodeIx, Variable};
 
 /// More instances than any process needs; keeps a wrong number from eating the memory.
 const LARGEST: u32 = 100_000;
@@ -45,7 +46,15 @@ impl<'g> Machine<'g> {
                 Vec::new()
             },
         };
-        self.change_frame(body, |found| found.counters = Some(counters));
+        // What stands on a page stays there with all that is in it.
+        let paged = !multi.sequential
+            && total >= self.state.crowd
+            && body.page() == PageId::FIRST
+            && separable(self.graph, self.node_ix(body));
+        self.change_frame(body, |found| {
+            found.counters = Some(counters);
+            found.paged = paged;
+        });
         let at_once = if multi.sequential { 1 } else { total };
         let mut instances = Vec::new();
         for (at, number) in (0..at_once).enumerate() {
@@ -59,7 +68,7 @@ impl<'g> Machine<'g> {
 
     fn collection(&mut self, body: FrameId, collection: &Expression) -> Done<Vec<Variable>> {
         let value = if collection.is_literal() {
-            let found = self.state.variable(body, collection.source()).cloned();
+            let found = self.seen(body).variable(collection.source());
             found.ok_or_else(|| {
                 let message = format!("there is no collection '{}'", collection.source());
                 self.failure(body, "multi-instance", message)
@@ -107,9 +116,7 @@ impl<'g> Machine<'g> {
         number: u32,
         item: Option<Variable>,
     ) -> FrameId {
-        let node = self
-            .frame(body)
-            .map_or(crate::bpe::model::NodeIx(0), |found| found.node);
+        let node = self.node_ix(body);
         let mut frame = Frame::moving(body, node);
         frame.role = Role::Inner;
         frame
@@ -118,7 +125,17 @@ impl<'g> Machine<'g> {
         if let (Some(name), Some(item)) = (&multi.element, item) {
             frame.loop_variables.insert(name.clone(), item);
         }
-        self.add(frame)
+        let paged = self.frame(body).is_some_and(|found| found.paged);
+        let page = if paged {
+            self.state.new_page()
+        } else {
+            body.page()
+        };
+        self.add_on(page, frame)
+    }
+
+    fn node_ix(&self, frame: FrameId) -> NodeIx {
+        self.frame(frame).map_or(Graph::ROOT, |found| found.node)
     }
 
     fn count(&mut self, body: FrameId, total: u32, active: u32, completed: u32) {

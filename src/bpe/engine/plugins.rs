@@ -153,7 +153,10 @@ fn run(graph: &Graph, start: NodeIx, source: &str, seed: u64, entered: &mut BTre
         let done = match step(graph, state.clone(), trigger, now) {
             Ok(done) => done,
             // Among random values are some that no flow is for.
-            Err(failure) => {
+            Err(halt) => {
+                let Halt::Failed(failure) = halt else {
+                    panic!("{halt}");
+                };
                 assert!(
                     ["expression", "no-flow", "flow", "stale"].contains(&failure.kind.as_str())
                         || failure.message.contains("flow"),

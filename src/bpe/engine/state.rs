@@ -8,10 +8,13 @@ use uuid::Uuid;
 
 use super::agenda::Op;
 use super::change::{Job, Subscription, UserTask};
+use super::page::{CROWD, PageId};
 use crate::bpe::model::{FlowIx, NodeIx, Variable, Variables};
 
 /// The layout of the serialised form.
 const FORMAT: u16 = 1;
+/// The same, and parts may stand on pages of their own, which an older release would overlook.
+const PAGED: u16 = 2;
 
 /// An instance of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,9 +41,18 @@ pub struct State {
     pub suspended: bool,
     /// A BPMN error that nobody catches fails the step instead of ending its path.
     pub strict_errors: bool,
+    /// Instances of a parallel multi-instance from which on each stands on a page of its own.
+    #[serde(default = "crowd", skip_serializing_if = "is_usual")]
+    pub crowd: u32,
     /// A call activity waits for the end of this instance.
     pub(super) called: bool,
+    /// The next number of the first page.
     pub(super) next: u64,
+    /// The next numbers of the other pages, as far as they are there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) pages: BTreeMap<PageId, u64>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    last_page: u32,
     pub(super) frames: BTreeMap<FrameId, Frame>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) subscriptions: BTreeMap<WaitId, Subscription>,
@@ -109,16 +121,28 @@ pub(super) struct Frame {
     /// Frames directly below.
     #[serde(default, skip_serializing_if = "is_default")]
     pub children: u32,
+    /// Each of them stands on a page of its own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub paged: bool,
 }
 
 /// A state of another layout is refused, not guessed at.
 fn known_format<'de, D: Deserializer<'de>>(from: D) -> Result<u16, D::Error> {
     let format = u16::deserialize(from)?;
-    if format == FORMAT {
+    if (FORMAT..=PAGED).contains(&format) {
         return Ok(format);
     }
-    let message = format!("the state has format {format}; this release reads format {FORMAT}");
+    let message =
+        format!("the state has format {format}; this release reads formats up to {PAGED}");
     Err(D::Error::custom(message))
+}
+
+fn crowd() -> u32 {
+    CROWD
+}
+
+fn is_usual(crowd: &u32) -> bool {
+    *crowd == CROWD
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -213,6 +237,7 @@ impl Frame {
             compensates: None,
             triggered: false,
             children: 0,
+            paged: false,
         }
     }
 
@@ -244,8 +269,11 @@ impl State {
             business_key: None,
             suspended: false,
             strict_errors: false,
+            crowd: CROWD,
             called: false,
             next: 1,
+            pages: BTreeMap::new(),
+            last_page: 0,
             frames: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -253,6 +281,23 @@ impl State {
             agenda: Vec::new(),
             written: Vec::new(),
         }
+    }
+
+    /// A page that nothing stands on yet.
+    pub(super) fn new_page(&mut self) -> PageId {
+        self.format = PAGED;
+        self.last_page += 1;
+        PageId(self.last_page)
+    }
+
+    #[must_use]
+    pub fn job(&self, id: WaitId) -> Option<&Job> {
+        self.jobs.get(&id)
+    }
+
+    #[must_use]
+    pub fn task(&self, id: WaitId) -> Option<&UserTask> {
+        self.tasks.get(&id)
     }
 
     pub fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
@@ -301,12 +346,16 @@ impl State {
         })
     }
 
+    /// What a frame waits for.
+    #[must_use]
+    pub fn waits_for(&self, frame: FrameId) -> Option<Waiting> {
+        self.frames.get(&frame)?.waits
+    }
+
     /// Whether code said it would wait here, or a receive task without message does.
     #[must_use]
     pub fn is_waiting(&self, frame: FrameId) -> bool {
-        self.frames
-            .get(&frame)
-            .is_some_and(|found| found.waits == Some(Waiting::Continue))
+        self.waits_for(frame) == Some(Waiting::Continue)
     }
 
     /// A variable as seen from a frame.
@@ -346,9 +395,12 @@ impl State {
         all
     }
 
-    /// Every variable that is stored with the state, for whoever keeps large ones elsewhere.
-    pub fn each_variable(&mut self, change: &mut impl FnMut(&mut Variable)) {
-        for frame in self.frames.values_mut() {
+    /// Every variable that is stored with the state and its page, for whoever keeps large ones
+    /// elsewhere.
+    pub fn each_variable(&mut self, change: &mut impl FnMut(PageId, &mut Variable)) {
+        for (id, frame) in &mut self.frames {
+            let page = id.page();
+            let change = &mut |value: &mut Variable| change(page, value);
             let scopes = [
                 &mut frame.variables,
                 &mut frame.task_variables,

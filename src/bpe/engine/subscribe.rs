@@ -5,7 +5,7 @@ use super::change::{Subscription, SubscriptionKind};
 use super::machine::{Done, Machine};
 use super::state::{FrameId, Phase, Role, WaitId, Waiting};
 use crate::bpe::expression::Expression;
-use crate::bpe::model::{Event, Graph, Kind, Node, NodeIx, Variable};
+use crate::bpe::model::{Event, Graph, Kind, Node, NodeIx};
 
 /// An event that interrupts or accompanies a node.
 struct Reaction<'g> {
@@ -134,7 +134,7 @@ impl Machine<'_> {
         node: NodeIx,
         scope: bool,
     ) {
-        let id = self.wait_id();
+        let id = self.wait_id(frame);
         let activity = self.graph.node(node).id.clone();
         let correlation_key = self.correlation_key(frame);
         let row = Subscription {
@@ -152,8 +152,9 @@ impl Machine<'_> {
     }
 
     fn correlation_key(&self, frame: FrameId) -> Option<String> {
-        let key = self.state.correlation_variable(frame, "correlationKey");
-        key.and_then(Variable::as_str).map(str::to_owned)
+        let key = self.state.correlation_variable(frame, "correlationKey")?;
+        self.is_there(key);
+        key.as_str().map(str::to_owned)
     }
 
     /// Correlation looks at the values of now, not of the time of subscription.
@@ -177,32 +178,28 @@ impl Machine<'_> {
 
     pub(super) fn unsubscribe(&mut self, id: WaitId) {
         if self.state.subscriptions.remove(&id).is_some() {
-            self.changes.subscriptions.delete(id, |row| row.id);
+            self.changes.subscriptions.delete(id);
         }
     }
 
     /// Everything a frame waits for goes: subscriptions, jobs, user tasks.
     pub(super) fn remove_waits(&mut self, frame: FrameId) {
         self.remove_events(frame);
-        let tasks = self.state.tasks.values().filter(|row| row.frame == frame);
+        let tasks = self.state.tasks_of(frame);
         for id in tasks.map(|row| row.id).collect::<Vec<_>>() {
             self.state.tasks.remove(&id);
-            self.changes.tasks.delete(id, |row| row.id);
+            self.changes.tasks.delete(id);
         }
         self.change_frame(frame, |found| found.waits = None);
     }
 
     /// Subscriptions and jobs of a frame.
     pub(super) fn remove_events(&mut self, frame: FrameId) {
-        let subscriptions = self
-            .state
-            .subscriptions
-            .values()
-            .filter(|row| row.frame == frame);
+        let subscriptions = self.state.subscriptions_of(frame);
         for id in subscriptions.map(|row| row.id).collect::<Vec<_>>() {
             self.unsubscribe(id);
         }
-        let jobs = self.state.jobs.values().filter(|row| row.frame == frame);
+        let jobs = self.state.jobs_of(frame);
         for id in jobs.map(|row| row.id).collect::<Vec<_>>() {
             self.remove_job(id);
         }

@@ -20,7 +20,7 @@ impl Machine<'_> {
         let candidate_groups = self.list(frame, task.candidate_groups.as_ref())?;
         let priority = self.task_text(frame, task.priority.as_ref())?;
         let row = UserTask {
-            id: self.wait_id(),
+            id: self.wait_id(frame),
             node,
             activity: self.activity(frame),
             frame,

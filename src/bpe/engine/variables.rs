@@ -17,16 +17,22 @@ pub(super) struct Seen<'m, 'g> {
 
 impl Scope for Seen<'_, '_> {
     fn variable(&self, name: &str) -> Option<Variable> {
-        self.machine.state.variable(self.frame, name).cloned()
+        let found = self.machine.state.variable(self.frame, name)?;
+        self.machine.is_there(found);
+        Some(found.clone())
     }
 
     fn local_variable(&self, name: &str) -> Option<Variable> {
         let frame = self.machine.local_frame(self.frame);
-        self.machine.state.local(frame).swap_remove(name)
+        let found = self.machine.state.local(frame).swap_remove(name)?;
+        self.machine.is_there(&found);
+        Some(found)
     }
 
     fn variables(&self) -> Variables {
-        self.machine.state.visible(self.frame)
+        let visible = self.machine.state.visible(self.frame);
+        self.machine.all_there(&visible);
+        visible
     }
 
     fn set(&mut self, name: &str, value: Option<Variable>, local: bool) {
@@ -129,7 +135,7 @@ impl<'g> Machine<'g> {
     }
 
     pub(super) fn apply(&mut self, frame: FrameId, setting: &Setting) {
-        if setting.local && self.state.tasks.values().any(|task| task.frame == frame) {
+        if setting.local && self.state.tasks_of(frame).next().is_some() {
             return self.write_to_task(frame, setting);
         }
         let target = if setting.local {

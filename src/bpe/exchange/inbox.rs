@@ -211,11 +211,12 @@ impl Inbox {
         let message = task.message_name().unwrap_or_default();
         let definition = self.runtime.definition(&process).await?;
         let key = entry.business_key.as_str();
+        let what = (message, task.correlation_key());
         let candidates = self
             .runtime
             .store()
             .read(async |conn| {
-                instance::candidates(conn, &process.key, &process.version, key, message).await
+                instance::candidates(conn, &process.key, &process.version, key, what).await
             })
             .await?;
         let Some(definition) = definition else {

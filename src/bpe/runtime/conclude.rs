@@ -8,44 +8,41 @@ use super::lease::{Had, Leases};
 use super::member::Member;
 use super::segment::{Consumed, Segment, Stop};
 use super::{Advance, Error, Runtime};
-use crate::bpe::engine::WaitId;
+use crate::bpe::engine::{PageId, WaitId};
 use crate::store;
 use crate::store::bpe::flush::{self, Flush};
 use crate::store::bpe::instance::Leased;
 use crate::store::bpe::{control, inbox, user_task};
 
 impl Runtime {
-    /// Leases an instance, runs work on it and stores what came of it.
-    pub(super) async fn with_instance<F>(&self, id: Uuid, work: F) -> Result<Advance, Error>
-    where
-        F: AsyncFnOnce(&mut Segment) -> Result<(), Stop>,
-    {
-        let leases = Leases::default();
-        let leased = match leases.take(self, id).await? {
-            Had::Taken(leased) => leased,
-            Had::Busy => return Ok(Advance::Busy),
-            Had::Gone => return Ok(Advance::Stale),
-        };
-        self.with_leased(&leased, leases, work).await
-    }
-
-    /// The same for an instance whose lease is in hand.
-    async fn with_leased<F>(
+    /// Leases an instance, runs work that is about a page of it and stores what came of it.
+    pub(super) async fn with_instance<F>(
         &self,
-        leased: &Leased,
-        leases: Leases,
+        id: Uuid,
+        page: PageId,
         work: F,
     ) -> Result<Advance, Error>
     where
         F: AsyncFnOnce(&mut Segment) -> Result<(), Stop>,
     {
-        let first = self.first(leased, &leases).await?;
+        let leases = Leases::default();
+        let leased = match leases.take(self, id, page).await? {
+            Had::Taken(leased) => leased,
+            Had::Busy => return Ok(Advance::Busy),
+            Had::Gone => return Ok(Advance::Stale),
+        };
+        let first = self.first(&leased, page, &leases).await?;
         self.with_member(first, leases, work).await
     }
 
     /// A leased instance as a member; where it cannot be read, the lease is given back.
-    pub(super) async fn first(&self, leased: &Leased, leases: &Leases) -> Result<Member, Error> {
-        match self.loaded(leased).await {
+    pub(super) async fn first(
+        &self,
+        leased: &Leased,
+        page: PageId,
+        leases: &Leases,
+    ) -> Result<Member, Error> {
+        match self.loaded(leased, page).await {
             Ok(first) => Ok(first),
             Err(error) => {
                 leases.release(self, &[]).await;

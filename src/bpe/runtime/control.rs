@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::loops::Work;
 use super::segment::{Segment, Stop};
 use super::{Advance, Error, LEASE, Runtime};
-use crate::bpe::engine::{self, Setting, State, Trigger, WaitId};
+use crate::bpe::engine::{self, PageId, Setting, State, Trigger, WaitId};
 use crate::bpe::model::Variable;
 use crate::store::Store;
 use crate::store::bpe::{control, instance};
@@ -148,10 +148,14 @@ impl Runtime {
             instance = %row.instance, actor = row.actor, action = %row.action, "by hand"
         );
         let advance = self
-            .with_instance(row.instance, async |segment: &mut Segment| {
-                segment.consumed.control = Some(row.id);
-                act(segment, &action).await
-            })
+            .with_instance(
+                row.instance,
+                PageId::FIRST,
+                async |segment: &mut Segment| {
+                    segment.consumed.control = Some(row.id);
+                    act(segment, &action).await
+                },
+            )
             .await?;
         match advance {
             Advance::Done => Ok(()),
@@ -163,13 +167,13 @@ impl Runtime {
 
     /// The instance is not there, or it went on without us.
     async fn missing(&self, row: &control::Row) -> Result<(), Error> {
-        let state = self
+        let runs = self
             .store
-            .read(async |conn| instance::state(conn, row.instance).await)
+            .read(async |conn| instance::runs(conn, row.instance).await)
             .await?;
-        match state {
-            Some(_) => self.later(row).await,
-            None => {
+        match runs {
+            true => self.later(row).await,
+            false => {
                 self.refuse(row.id, "the instance does not run (any more)")
                     .await
             }
@@ -219,7 +223,8 @@ struct Incident {
     failed: String,
 }
 
-fn incidents(segment: &Segment, activity: Option<&str>) -> Result<Vec<Incident>, Stop> {
+async fn incidents(segment: &mut Segment, activity: Option<&str>) -> Result<Vec<Incident>, Stop> {
+    segment.all_pages(0).await?;
     let member = &segment.members[0];
     let jobs = member.state.iter().flat_map(State::jobs);
     let found: Vec<_> = jobs
@@ -247,7 +252,7 @@ fn incidents(segment: &Segment, activity: Option<&str>) -> Result<Vec<Incident>,
 }
 
 async fn retry(segment: &mut Segment, activity: Option<&str>) -> Result<(), Stop> {
-    for Incident { job, .. } in incidents(segment, activity)? {
+    for Incident { job, .. } in incidents(segment, activity).await? {
         segment
             .drive(0, Trigger::SetRetries { job, retries: 1 })
             .await?;
@@ -256,7 +261,7 @@ async fn retry(segment: &mut Segment, activity: Option<&str>) -> Result<(), Stop
 }
 
 async fn skip(segment: &mut Segment, activity: Option<&str>) -> Result<(), Stop> {
-    for Incident { job, failed } in incidents(segment, activity)? {
+    for Incident { job, failed } in incidents(segment, activity).await? {
         segment.skips = Some(failed);
         segment.drive(0, Trigger::Job { job }).await?;
         if segment.members[0].end.is_some() {

@@ -36,14 +36,12 @@ impl<T> Default for Waits<T> {
 impl<T> Waits<T> {
     /// A row made and removed within the segment never reaches the database; removing one that
     /// is not there does no harm.
-    fn absorb(&mut self, delta: Delta<T>, id: impl Fn(&T) -> WaitId) {
+    fn absorb(&mut self, delta: Delta<T>) {
         for gone in delta.delete {
             self.put.remove(&gone);
             self.delete.push(gone);
         }
-        for row in delta.put {
-            self.put.insert(id(&row), row);
-        }
+        self.put.extend(delta.put);
     }
 
     fn deleted(&self) -> Vec<i64> {
@@ -53,10 +51,9 @@ impl<T> Waits<T> {
 
 impl Gathered {
     pub(super) fn absorb(&mut self, change: Change) {
-        self.subscriptions
-            .absorb(change.subscriptions, |row| row.id);
-        self.jobs.absorb(change.jobs, |row| row.id);
-        self.tasks.absorb(change.tasks, |row| row.id);
+        self.subscriptions.absorb(change.subscriptions);
+        self.jobs.absorb(change.jobs);
+        self.tasks.absorb(change.tasks);
         self.history.extend(change.history);
     }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::turns::Turn;
 use super::{Error, Runtime};
+use crate::bpe::engine::PageId;
 use crate::store::bpe::{Epoch, instance};
 
 /// How long a step waits for a further instance that it needs, such as its caller. Two steps that
@@ -34,16 +35,22 @@ pub(super) enum Had {
 }
 
 impl Leases {
-    /// Leases and loads an instance.
-    pub(super) async fn take(&self, runtime: &Runtime, id: Uuid) -> Result<Had, Error> {
+    /// Leases and loads an instance, with a page of its state.
+    pub(super) async fn take(
+        &self,
+        runtime: &Runtime,
+        id: Uuid,
+        page: PageId,
+    ) -> Result<Had, Error> {
         let Some(turn) = runtime.turns.wait(id).await else {
             runtime.watch.busy();
             return Ok(Had::Busy);
         };
         let seconds = runtime.settings.lease.as_secs_f64();
+        let page = (page != PageId::FIRST).then_some(i64::from(page.0));
         let lease = runtime
             .store
-            .read(async |conn| instance::lease(conn, id, seconds).await)
+            .read(async |conn| instance::lease(conn, id, page, seconds).await)
             .await?;
         Ok(match lease {
             instance::Lease::Taken(leased) => {
@@ -72,10 +79,15 @@ impl Leases {
     }
 
     /// The same as [`Self::take`], and waits a while for whoever has it.
-    pub(super) async fn wait(&self, runtime: &Runtime, id: Uuid) -> Result<Had, Error> {
+    pub(super) async fn wait(
+        &self,
+        runtime: &Runtime,
+        id: Uuid,
+        page: PageId,
+    ) -> Result<Had, Error> {
         let end = tokio::time::Instant::now() + PATIENCE;
         loop {
-            match self.take(runtime, id).await? {
+            match self.take(runtime, id, page).await? {
                 Had::Busy if tokio::time::Instant::now() < end => tokio::time::sleep(PAUSE).await,
                 had => return Ok(had),
             }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Error, apart};
+use super::{Error, whole_state};
 use crate::bpe::engine::{JobKind, State, SubscriptionKind};
 use crate::store::Store;
 use crate::store::bpe::{control, history};
@@ -70,21 +70,17 @@ pub struct Done {
 /// # Errors
 /// When the database cannot be read, or the stored state not be understood.
 pub async fn look(store: &Store, id: Uuid) -> Result<Option<Look>, Error> {
-    let (row, state, events, controls) = store
+    let (row, events, controls) = store
         .read(async |conn| {
             Ok::<_, crate::store::Error>((
                 history::by_id(conn, id).await?,
-                crate::store::bpe::instance::state(conn, id).await?,
                 history::events(conn, id).await?,
                 control::of_instance(conn, id).await?,
             ))
         })
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let state = match state {
-        Some(text) => Some(apart::join(store, id, &text).await?.0),
-        None => None,
-    };
+    let state = whole_state(store, id).await?;
     let events = events.into_iter().map(|event| Event {
         at: event.at.to_jiff(),
         event: event.event,

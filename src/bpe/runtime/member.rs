@@ -1,14 +1,14 @@
 //! One instance that takes part in a segment, and what the segment has gathered of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::apart::{self, Split};
 use super::gather::Gathered;
 use super::graphs::Definition;
+use super::part::Known;
 use super::tasks::Held;
 use super::{Error, Runtime, Settings, failure};
 use crate::bpe::engine::{
@@ -18,10 +18,10 @@ use crate::bpe::model::{Variable, Variables};
 use crate::bpe::plugin::package::OnFailure;
 use crate::bpe::plugin::{Activity, Message, Performance, Performed, user_task_id};
 use crate::r4::json;
-use crate::store::bpe::blob::Blob;
-use crate::store::bpe::flush::{self, Blobs, Caller, Flush, OutboxRow, Own};
+use crate::store::bpe::flush::{self, Caller, Flush, OutboxRow, Own};
 use crate::store::bpe::inbox;
 use crate::store::bpe::instance::Leased;
+use crate::store::bpe::page;
 use crate::store::bpe::user_task;
 
 /// Name of the process variable whose value also finds the instance (spec/bpe.md §6.3).
@@ -48,9 +48,8 @@ pub(super) struct Member {
     /// The listeners that make the forms of new user tasks.
     forms: BTreeMap<WaitId, String>,
     /// Whether it had user tasks before the segment.
-    had_tasks: bool,
-    /// Digests of its large values in the database.
-    apart: BTreeSet<String>,
+    pub had_tasks: bool,
+    pub known: Known,
 }
 
 impl Member {
@@ -82,7 +81,7 @@ impl Member {
             outbox: Vec::new(),
             forms: BTreeMap::new(),
             had_tasks: false,
-            apart: BTreeSet::new(),
+            known: Known::default(),
         }
     }
 
@@ -90,8 +89,8 @@ impl Member {
     pub(super) fn load(
         leased: &Leased,
         definition: Definition,
-        tasks: Vec<inbox::Held>,
-        (state, apart): (State, BTreeSet<String>),
+        tasks: Option<Vec<inbox::Held>>,
+        mut state: State,
     ) -> Self {
         let caller = leased.caller.zip(leased.caller_frame);
         let mut member = Self::new(leased.id, definition, leased.business_key.clone(), None);
@@ -102,24 +101,29 @@ impl Member {
             epoch: leased.lease_epoch,
         };
         member.had_tasks = state.tasks().next().is_some();
+        member.known = Known::first(&mut state);
+        member.known.lacks_tasks = tasks.is_none();
         member.state = Some(state);
-        member.apart = apart;
-        member.tasks = Held::load(tasks);
+        member.tasks = Held::load(tasks.unwrap_or_default());
         member
     }
 
     /// The same instance once everything is stored, with its lease kept.
-    pub(super) fn stored(mut self) -> Self {
+    pub(super) fn stored(self) -> Self {
         let (rev, epoch) = match self.own {
             Own::Start { .. } => (1, 1),
             Own::Continue { rev, epoch } => (rev + 1, epoch),
         };
-        let apart = self.state.as_mut().map(apart::digests);
         let state = self.state.as_ref();
+        let had_tasks = state.is_some_and(|state| state.tasks().next().is_some());
+        let known = match state {
+            Some(state) => self.known.stored(self.id, state),
+            None => Known::default(),
+        };
         Self {
             own: Own::Continue { rev, epoch },
-            had_tasks: state.is_some_and(|state| state.tasks().next().is_some()),
-            apart: apart.unwrap_or_default(),
+            had_tasks,
+            known,
             tasks: self.tasks.stored(),
             pending: None,
             moved: false,
@@ -287,7 +291,10 @@ impl Member {
         let mut outbox = self.outbox.clone();
         outbox.extend(self.tasks.answers(settings.answer_deadline));
         let waits = self.end.is_none();
-        let (left, blobs) = self.left()?;
+        let (left, blobs, pages) = match (&self.end, &self.state) {
+            (None, Some(state)) => self.waiting(state)?,
+            _ => (self.ended(), None, None),
+        };
         Ok(Flush {
             instance: self.id,
             own: self.own.clone(),
@@ -304,40 +311,31 @@ impl Member {
             outbox,
             history: self.gathered.history(),
             blobs,
+            pages,
         })
     }
 
-    fn left(&self) -> Result<(flush::Left, Option<Blobs>), Error> {
-        let outcome = match (&self.end, &self.state) {
-            (Some(End::Canceled { reason, .. }), _) => format!("canceled: {reason}"),
-            (None, Some(state)) => return self.waiting(state),
-            (Some(End::Completed { .. }) | None, _) => "completed".to_owned(),
+    fn ended(&self) -> flush::Left {
+        let outcome = match &self.end {
+            Some(End::Canceled { reason, .. }) => format!("canceled: {reason}"),
+            Some(End::Completed { .. }) | None => "completed".to_owned(),
         };
-        Ok((flush::Left::Ended { outcome }, None))
+        flush::Left::Ended { outcome }
     }
 
-    fn waiting(&self, state: &State) -> Result<(flush::Left, Option<Blobs>), Error> {
-        let Split { state, blobs } = apart::split(state);
-        let text = serde_json::to_string(&state).map_err(|error| Error::State {
-            id: self.id,
-            problem: error.to_string(),
-        })?;
+    fn waiting(&self, state: &State) -> Result<Waiting, Error> {
+        let difference = self.known.difference(self.id, state)?;
         let left = flush::Left::Waiting {
-            state: text,
+            state: difference.state,
             alternative_key: self.alternative_key.clone(),
             suspended: state.suspended,
         };
-        if blobs.is_empty() && self.apart.is_empty() {
-            return Ok((left, None));
-        }
-        let keep = blobs.keys().cloned().collect();
-        let new = blobs.into_iter();
-        let new = new.filter(|(digest, _)| !self.apart.contains(digest));
-        let new = new.map(|(digest, content)| Blob { digest, content });
-        let new = new.collect();
-        Ok((left, Some(Blobs { new, keep })))
+        Ok((left, difference.blobs, difference.pages))
     }
 }
+
+/// A waiting instance as it is to be stored.
+type Waiting = (flush::Left, Option<flush::Blobs>, Option<page::Pages>);
 
 fn message_row(activity: &Activity, message: &Message, settings: &Settings) -> OutboxRow {
     OutboxRow {

@@ -16,6 +16,7 @@ mod lease;
 mod look;
 mod loops;
 mod member;
+mod part;
 mod segment;
 mod signal;
 mod start_timer;
@@ -37,6 +38,7 @@ use crate::kernel::{Clock, Shutdown};
 use crate::store::bpe::steps::Steps;
 use crate::store::{self, Store};
 
+pub use apart::whole_state;
 pub use control::{Action, Controls, ask};
 pub use graphs::{Definition, Graphs};
 pub use jobs::Jobs;
@@ -72,6 +74,8 @@ pub struct Settings {
     /// Calls of code in one segment; more than that is a loop without a wait. A multi-instance over
     /// all partners needs far fewer.
     pub most_calls: u32,
+    /// Instances of a parallel multi-instance from which on each is stored by itself.
+    pub crowd: u32,
 }
 
 impl Default for Settings {
@@ -85,6 +89,7 @@ impl Default for Settings {
             history_days: 30,
             strict_errors: false,
             most_calls: 50_000,
+            crowd: engine::CROWD,
         }
     }
 }

@@ -14,12 +14,13 @@ use super::lease::{Had, Leases};
 use super::member::{Member, Sending};
 use super::{Error, Runtime, apart, failure};
 use crate::bpe::engine::{
-    self, Answer, Ask, Call, CallKind, Child, ChildStart, FrameId, Next, Request, Start, Step,
-    SubscriptionKind, Trigger, Waiting,
+    self, Answer, Ask, Call, CallKind, Child, ChildStart, FrameId, Halt, Next, PageId, Request,
+    Start, State, Step, SubscriptionKind, Trigger, Waiting,
 };
-use crate::bpe::model::Variables;
+use crate::bpe::model::{Graph, Variables};
+use crate::bpe::plugin::Activity;
 use crate::store::bpe::flush::{Caller, Fired, Received};
-use crate::store::bpe::{definition, inbox, instance, user_task};
+use crate::store::bpe::{definition, instance, user_task};
 
 /// The work on one instance, and on those it calls or was called by, between two commits.
 pub(super) struct Segment {
@@ -93,7 +94,7 @@ impl Segment {
             let outer = self.members[at].pending;
             let mut trigger = trigger;
             loop {
-                let step = self.step(at, trigger)?;
+                let step = self.step(at, trigger).await?;
                 let Some(request) = self.absorb(at, step).await? else {
                     return Ok(());
                 };
@@ -114,19 +115,31 @@ impl Segment {
         })
     }
 
-    /// A bug in the interpreter ends this step, not the node.
-    fn step(&mut self, at: usize, trigger: Trigger) -> Result<Step, Stop> {
-        let now = self.runtime.clock.now();
-        let member = &mut self.members[at];
-        let Some(state) = member.state.take() else {
-            return Err(Stop::Stale);
-        };
-        let graph = &member.definition.graph;
-        catch_unwind(AssertUnwindSafe(|| {
-            engine::step(graph, state, trigger, now)
-        }))
-        .unwrap_or_else(|_| Err(failure::panicked()))
-        .map_err(Stop::Failed)
+    /// One step, on as much of the state as it needs.
+    async fn step(&mut self, at: usize, mut trigger: Trigger) -> Result<Step, Stop> {
+        loop {
+            let member = &mut self.members[at];
+            let Some(state) = member.state.take() else {
+                return Err(Stop::Stale);
+            };
+            let again = member.known.is_partial();
+            let again = again.then(|| (state.clone(), trigger.clone()));
+            let now = self.runtime.clock.now();
+            match (
+                stepped(&member.definition.graph, state, trigger, now),
+                again,
+            ) {
+                (Ok(step), _) => return Ok(step),
+                (Err(Halt::Failed(failure)), _) => return Err(Stop::Failed(failure)),
+                // Everything was there.
+                (Err(Halt::Absent(_)), None) => return Err(Stop::Failed(failure::panicked())),
+                (Err(Halt::Absent(absent)), Some((state, same))) => {
+                    member.state = Some(state);
+                    trigger = same;
+                    self.get(at, absent).await?;
+                }
+            }
+        }
     }
 
     /// Keeps what a step left; the end of a called instance is news for its caller.
@@ -143,7 +156,8 @@ impl Segment {
                 return Ok(Some(request));
             }
             Next::End(end) => {
-                member.end(end.clone());
+                self.all_tasks(at).await?;
+                self.members[at].end(end.clone());
                 self.tell_caller(at, Child::Ended(end)).await?;
             }
         }
@@ -155,6 +169,7 @@ impl Segment {
         let nothing = Answer::done(Vec::new());
         match &request.ask {
             Ask::Call(call) if call.class == ANSWER_TASKS => {
+                self.all_tasks(at).await?;
                 let member = &mut self.members[at];
                 let parent = member
                     .state
@@ -167,7 +182,7 @@ impl Segment {
                 let sending = Sending::by(request, call);
                 let runtime = self.runtime.clone();
                 self.members[at].note_form(&runtime, &sending);
-                let activity = self.members[at].activity(request.frame, sending);
+                let activity = self.activity(at, request.frame, sending).await?;
                 let performance = runtime.host.perform(activity.clone()).await;
                 return Ok(self.members[at].performed(&runtime, &activity, performance));
             }
@@ -200,6 +215,18 @@ impl Segment {
             Ask::Cancel => self.cancel_child(at, request.frame).await?,
         }
         Ok(nothing)
+    }
+
+    /// What code is told, which may use all of it.
+    pub(super) async fn activity(
+        &mut self,
+        at: usize,
+        frame: FrameId,
+        sending: Sending,
+    ) -> Result<Activity, Stop> {
+        self.all_values(at).await?;
+        self.all_tasks(at).await?;
+        Ok(self.members[at].activity(frame, sending))
     }
 
     fn skips_code(&self, request: &Request, call: &Call) -> bool {
@@ -236,6 +263,7 @@ impl Segment {
         });
         let settings = self.runtime.settings.clone();
         self.members[at].signal(document.to_string(), &settings);
+        self.all_pages(at).await?;
         let state = self.members[at].state.as_ref();
         let receivers: Vec<_> = state
             .into_iter()
@@ -263,15 +291,12 @@ impl Segment {
         let Some(caller) = self.members[at].caller else {
             return Ok(());
         };
-        let Some(above) = self.member(caller.instance).await? else {
+        let frame = frame(caller.frame);
+        let Some(above) = self.member(caller.instance, frame.page()).await? else {
             return Ok(());
         };
-        let frame = frame(caller.frame);
         let state = self.members[above].state.as_ref();
-        let waits = state.is_some_and(|state| {
-            let mut waiting = state.waiting();
-            waiting.any(|(id, _, waits)| id == frame && waits == Waiting::Child)
-        });
+        let waits = state.and_then(|state| state.waits_for(frame)) == Some(Waiting::Child);
         if waits {
             self.drive(above, Trigger::Child { frame, child }).await?;
         }
@@ -302,12 +327,9 @@ impl Segment {
         };
         let key = child.business_key.clone();
         let mut member = Member::new(Uuid::now_v7(), definition, key.clone(), Some(caller));
-        let strict = self.members[at]
-            .state
-            .as_ref()
-            .is_some_and(|state| state.strict_errors);
-        if let Some(state) = &mut member.state {
-            state.strict_errors = strict;
+        if let (Some(own), Some(state)) = (&self.members[at].state, &mut member.state) {
+            state.strict_errors = own.strict_errors;
+            state.crowd = own.crowd;
         }
         self.members.push(member);
         let start = Start {
@@ -358,7 +380,7 @@ impl Segment {
                     })
                     .await?;
                 match found.filter(|id| self.members.iter().all(|member| member.id != *id)) {
-                    Some(id) => self.member(id).await?,
+                    Some(id) => self.member(id, PageId::FIRST).await?,
                     None => None,
                 }
             }
@@ -370,35 +392,58 @@ impl Segment {
         Ok(())
     }
 
-    /// The member with this id; an instance that is not one yet is leased and loaded.
-    pub(super) async fn member(&mut self, id: Uuid) -> Result<Option<usize>, Stop> {
+    /// The member with this id, with a page of its state; an instance that is not one yet is leased
+    /// and loaded.
+    pub(super) async fn member(&mut self, id: Uuid, page: PageId) -> Result<Option<usize>, Stop> {
         if let Some(at) = self.members.iter().position(|member| member.id == id) {
+            self.page(at, page).await?;
             return Ok(Some(at));
         }
-        let leased = match self.leases.wait(&self.runtime, id).await? {
+        let leased = match self.leases.wait(&self.runtime, id, page).await? {
             Had::Taken(leased) => leased,
             Had::Busy => return Err(Stop::Busy),
             Had::Gone => return Ok(None),
         };
-        let member = self.runtime.loaded(&leased).await?;
+        let member = self.runtime.loaded(&leased, page).await?;
         self.members.push(member);
         Ok(Some(self.members.len() - 1))
     }
 }
 
+/// A bug in the interpreter ends its step, not the node.
+fn stepped(
+    graph: &Graph,
+    state: State,
+    trigger: Trigger,
+    now: jiff::Timestamp,
+) -> Result<Step, Halt> {
+    catch_unwind(AssertUnwindSafe(|| {
+        engine::step(graph, state, trigger, now)
+    }))
+    .unwrap_or_else(|_| Err(failure::panicked().into()))
+}
+
 impl Runtime {
-    /// A leased instance with its model and its Tasks.
-    pub(super) async fn loaded(&self, leased: &instance::Leased) -> Result<Member, Error> {
-        let tasks = match leased.tasks() {
-            Some(tasks) => tasks,
-            None => {
-                let ask = async |conn: &mut _| inbox::of_instance(conn, leased.id).await;
-                self.store.read(ask).await?
-            }
-        };
+    /// A leased instance with its model, and the page that it was leased for.
+    pub(super) async fn loaded(
+        &self,
+        leased: &instance::Leased,
+        page: PageId,
+    ) -> Result<Member, Error> {
         let definition = self.graphs.by_id(&self.store, leased.definition).await?;
-        let state = apart::join(&self.store, leased.id, &leased.state).await?;
-        Ok(Member::load(leased, definition, tasks, state))
+        let state = apart::understood(leased.id, &leased.state)?;
+        let mut member = Member::load(leased, definition, leased.tasks(), state);
+        if page != PageId::FIRST {
+            match leased.page() {
+                Ok(Some(text)) => {
+                    member.put_page(page, text)?;
+                    member.note_pages();
+                }
+                Ok(None) => {}
+                Err(instance::NotSeen) => member.read_pages(self, Some(page)).await?,
+            }
+        }
+        Ok(member)
     }
 }
 

@@ -36,19 +36,16 @@ impl Held {
     /// As the database has them. A row that does not parse was not written by us; it is left
     /// alone, and the reconciler fails it when the instance is over.
     pub(super) fn load(rows: Vec<inbox::Held>) -> Self {
-        let parsed = rows.into_iter().filter_map(|row| {
-            let task = json::parse(row.document.as_bytes()).ok()?;
-            let (id, scope, starts) = (row.task, row.scope, row.starts);
-            Some(HeldTask {
-                id,
-                task,
-                scope,
-                starts,
-                changed: false,
-                answered: false,
-            })
-        });
-        Self(parsed.collect())
+        Self(parsed(rows).collect())
+    }
+
+    /// Adds those that were not read at first; what is here is newer.
+    pub(super) fn join(&mut self, rows: Vec<inbox::Held>) {
+        let here: Vec<Uuid> = self.0.iter().map(|held| held.id).collect();
+        let others = parsed(rows).filter(|held| !here.contains(&held.id));
+        let mut all: Vec<HeldTask> = others.collect();
+        all.append(&mut self.0);
+        self.0 = all;
     }
 
     /// As they are once everything is stored.
@@ -176,6 +173,21 @@ impl Held {
             })
             .collect()
     }
+}
+
+fn parsed(rows: Vec<inbox::Held>) -> impl Iterator<Item = HeldTask> {
+    rows.into_iter().filter_map(|row| {
+        let task = json::parse(row.document.as_bytes()).ok()?;
+        let (id, scope, starts) = (row.task, row.scope, row.starts);
+        Some(HeldTask {
+            id,
+            task,
+            scope,
+            starts,
+            changed: false,
+            answered: false,
+        })
+    })
 }
 
 fn complete(task: &mut Resource) {

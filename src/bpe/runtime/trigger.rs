@@ -62,6 +62,9 @@ impl Runtime {
     pub async fn start(&self, start: Starting, incoming: Incoming) -> Result<Advance, Error> {
         let key = Some(start.business_key);
         let mut member = Member::new(incoming.task, start.definition, key.clone(), None);
+        if let Some(state) = &mut member.state {
+            state.crowd = self.settings.crowd;
+        }
         member.tasks.receive(incoming.task, incoming.document, None);
         let received = Received {
             task: incoming.task,
@@ -102,6 +105,7 @@ impl Runtime {
         let mut member = Member::new(begin.instance, begin.definition, key, None);
         if let Some(state) = &mut member.state {
             state.strict_errors = begin.strict_errors;
+            state.crowd = self.settings.crowd;
         }
         self.with_member(member, Leases::default(), async |segment: &mut Segment| {
             segment.consumed = consumed;
@@ -112,7 +116,7 @@ impl Runtime {
 
     /// Anything that one instance is told.
     pub async fn trigger(&self, instance: Uuid, trigger: Trigger) -> Result<Advance, Error> {
-        self.with_instance(instance, async |segment: &mut Segment| {
+        self.with_instance(instance, trigger.page(), async |segment: &mut Segment| {
             segment.drive(0, trigger).await
         })
         .await
@@ -125,27 +129,31 @@ impl Runtime {
         subscription: i64,
         incoming: Incoming,
     ) -> Result<Advance, Error> {
-        self.with_instance(instance, async |segment: &mut Segment| {
-            let subscription = wait(subscription);
-            let member = &mut segment.members[0];
-            let state = member.state.as_ref();
-            let scope = state.and_then(|state| state.receiving_scope(subscription));
-            let scope = scope.ok_or(Stop::Stale)?;
-            let scope = i64::try_from(scope.0).ok();
-            let Incoming {
-                task,
-                epoch,
-                document,
-            } = incoming;
-            member.tasks.receive(task, document, scope);
-            segment.consumed.received = Some(Received { task, epoch, scope });
-            let trigger = Trigger::Message {
-                subscription,
-                variables: Variables::new(),
-                local: Variables::new(),
-            };
-            segment.drive(0, trigger).await
-        })
+        let subscription = wait(subscription);
+        self.with_instance(
+            instance,
+            subscription.page(),
+            async |segment: &mut Segment| {
+                let member = &mut segment.members[0];
+                let state = member.state.as_ref();
+                let scope = state.and_then(|state| state.receiving_scope(subscription));
+                let scope = scope.ok_or(Stop::Stale)?;
+                let scope = i64::try_from(scope.0).ok();
+                let Incoming {
+                    task,
+                    epoch,
+                    document,
+                } = incoming;
+                member.tasks.receive(task, document, scope);
+                segment.consumed.received = Some(Received { task, epoch, scope });
+                let trigger = Trigger::Message {
+                    subscription,
+                    variables: Variables::new(),
+                    local: Variables::new(),
+                };
+                segment.drive(0, trigger).await
+            },
+        )
         .await
     }
 
@@ -164,14 +172,14 @@ impl Runtime {
             return Ok(Advance::Stale);
         };
         let sent = Some((entry.id, entry.lease_epoch));
-        self.with_instance(instance, async |segment: &mut Segment| {
-            let frame = frame(number);
+        let frame = frame(number);
+        self.with_instance(instance, frame.page(), async |segment: &mut Segment| {
             let state = segment.members[0].state.as_ref();
             if !state.is_some_and(|state| state.is_waiting(frame)) {
                 return Err(Stop::Stale);
             }
             segment.consumed.sent = sent;
-            let trigger = self.react(segment, frame, sending, delivery).await;
+            let trigger = self.react(segment, frame, sending, delivery).await?;
             segment.drive(0, trigger).await
         })
         .await
@@ -184,9 +192,9 @@ impl Runtime {
         frame: FrameId,
         sending: Sending,
         delivery: Delivery,
-    ) -> Trigger {
+    ) -> Result<Trigger, Stop> {
+        let activity = segment.activity(0, frame, sending).await?;
         let member = &mut segment.members[0];
-        let activity = member.activity(frame, sending);
         let performance = self.host.delivered(activity.clone(), delivery).await;
         let mut settings = performance.settings;
         member.note(&settings);
@@ -196,28 +204,29 @@ impl Runtime {
             Performed::Wait => Outcome::Wait,
             Performed::Error { code, message } => Outcome::BpmnError { code, message },
             Performed::Escalation { code } => Outcome::Escalation { code },
-            Performed::Delete { reason } => return Trigger::Cancel { reason },
+            Performed::Delete { reason } => return Ok(Trigger::Cancel { reason }),
             Performed::Failed { kind, message } => {
                 let verdict = failure::judge(member, &activity, &kind, &message);
                 if let Some(reason) = verdict.delete {
-                    return Trigger::Cancel { reason };
+                    return Ok(Trigger::Cancel { reason });
                 }
                 settings.extend(verdict.settings);
                 Outcome::Done
             }
         };
-        Trigger::Continue {
+        Ok(Trigger::Continue {
             frame,
             settings,
             outcome,
-        }
+        })
     }
 
     /// Runs a due job. A failing step costs the job a retry, or leaves an incident.
     pub async fn run_job(&self, instance: Uuid, job: i64) -> Result<Advance, Error> {
-        let work = async |segment: &mut Segment| self.drive_job(segment, wait(job)).await;
-        let advance = self.with_instance(instance, work).await?;
-        self.job_ended(instance, wait(job), advance).await
+        let job = wait(job);
+        let work = async |segment: &mut Segment| self.drive_job(segment, job).await;
+        let advance = self.with_instance(instance, job.page(), work).await?;
+        self.job_ended(instance, job, advance).await
     }
 
     /// The same for a job whose instance is leased. Jobs of it that are due when that is stored are
@@ -227,7 +236,7 @@ impl Runtime {
         let began = Instant::now();
         let leases = Leases::default();
         leases.adopt(self, &taken.instance).await;
-        let mut member = self.first(&taken.instance, &leases).await?;
+        let mut member = self.first(&taken.instance, job.page(), &leases).await?;
         let advance = loop {
             let goes_on = began.elapsed() < STRETCH && !self.shutdown.is_begun();
             let work = async |segment: &mut Segment| self.drive_job(segment, job).await;
@@ -244,7 +253,7 @@ impl Runtime {
 
     async fn drive_job(&self, segment: &mut Segment, job: WaitId) -> Result<(), Stop> {
         let state = segment.members[0].state.as_ref();
-        let row = state.and_then(|state| state.jobs().find(|row| row.id == job));
+        let row = state.and_then(|state| state.job(job));
         let due = row.ok_or(Stop::Stale)?.due;
         let lag = self.clock.now().duration_since(due);
         self.watch
@@ -280,19 +289,23 @@ impl Runtime {
             return Ok(Advance::Stale);
         };
         let sent = Some((entry.id, entry.lease_epoch));
-        self.with_instance(instance, async |segment: &mut Segment| {
-            let subscription = wait(subscription);
-            let state = segment.members[0].state.as_ref();
-            if state.is_none_or(|state| state.receiving_scope(subscription).is_none()) {
-                return Err(Stop::Stale);
-            }
-            segment.consumed.sent = sent;
-            let trigger = Trigger::Signal {
-                subscription,
-                variables,
-            };
-            segment.drive(0, trigger).await
-        })
+        let subscription = wait(subscription);
+        self.with_instance(
+            instance,
+            subscription.page(),
+            async |segment: &mut Segment| {
+                let state = segment.members[0].state.as_ref();
+                if state.is_none_or(|state| state.receiving_scope(subscription).is_none()) {
+                    return Err(Stop::Stale);
+                }
+                segment.consumed.sent = sent;
+                let trigger = Trigger::Signal {
+                    subscription,
+                    variables,
+                };
+                segment.drive(0, trigger).await
+            },
+        )
         .await
     }
 

@@ -36,15 +36,19 @@ impl Runtime {
         let mut composed = None;
         let made = &mut composed;
         let advance = self
-            .with_instance(entry.instance, async |segment: &mut Segment| {
-                let form = show(segment, entry, FormMoment::Before, form).await?;
-                if let Some(form) = form {
-                    let document = text(&form);
-                    segment.consumed.user_task = taken(entry, What::Composed { document });
-                    *made = Some(form);
-                }
-                Ok(())
-            })
+            .with_instance(
+                entry.instance,
+                wait(entry).page(),
+                async |segment: &mut Segment| {
+                    let form = show(segment, entry, FormMoment::Before, form).await?;
+                    if let Some(form) = form {
+                        let document = text(&form);
+                        segment.consumed.user_task = taken(entry, What::Composed { document });
+                        *made = Some(form);
+                    }
+                    Ok(())
+                },
+            )
             .await?;
         Ok(match (advance, composed) {
             (Advance::Done, Some(form)) => Composed::Form(Box::new(form)),
@@ -62,19 +66,24 @@ impl Runtime {
         if !shown && output.is_none() {
             return self.opened_unseen(entry, response).await;
         }
-        self.with_instance(entry.instance, async |segment: &mut Segment| {
-            segment.members[0].moved = true;
-            segment.consumed.user_task = taken(entry, What::Opened { response });
-            if let Some(output) = output {
-                let member = &mut segment.members[0];
-                let row = member.tasks.add_output(output);
-                member.outbox.extend(row);
-            }
-            if shown {
-                show(segment, entry, FormMoment::After, form).await?;
-            }
-            Ok(())
-        })
+        self.with_instance(
+            entry.instance,
+            wait(entry).page(),
+            async |segment: &mut Segment| {
+                segment.members[0].moved = true;
+                segment.consumed.user_task = taken(entry, What::Opened { response });
+                if let Some(output) = output {
+                    segment.all_tasks(0).await?;
+                    let member = &mut segment.members[0];
+                    let row = member.tasks.add_output(output);
+                    member.outbox.extend(row);
+                }
+                if shown {
+                    show(segment, entry, FormMoment::After, form).await?;
+                }
+                Ok(())
+            },
+        )
         .await
     }
 
@@ -92,21 +101,25 @@ impl Runtime {
 
     /// Somebody has answered: the activity ends, with the form as the received one.
     pub async fn completed(&self, entry: &Entry, form: Resource) -> Result<Advance, Error> {
-        self.with_instance(entry.instance, async |segment: &mut Segment| {
-            segment.consumed.user_task = taken(entry, What::Completed);
-            let form = serde_json::Value::Object(form.members().clone());
-            let mut variables = Variables::new();
-            variables.insert(
-                RECEIVED_RESPONSE.to_owned(),
-                Variable::Resource(Box::new(form)),
-            );
-            let trigger = Trigger::Complete {
-                task: wait(entry),
-                variables,
-                local: Variables::new(),
-            };
-            segment.drive(0, trigger).await
-        })
+        self.with_instance(
+            entry.instance,
+            wait(entry).page(),
+            async |segment: &mut Segment| {
+                segment.consumed.user_task = taken(entry, What::Completed);
+                let form = serde_json::Value::Object(form.members().clone());
+                let mut variables = Variables::new();
+                variables.insert(
+                    RECEIVED_RESPONSE.to_owned(),
+                    Variable::Resource(Box::new(form)),
+                );
+                let trigger = Trigger::Complete {
+                    task: wait(entry),
+                    variables,
+                    local: Variables::new(),
+                };
+                segment.drive(0, trigger).await
+            },
+        )
         .await
     }
 
@@ -120,14 +133,19 @@ impl Runtime {
         let mut kept = false;
         let keeps = &mut kept;
         let advance = self
-            .with_instance(entry.instance, async |segment: &mut Segment| {
-                let activity = activity(segment, entry)?;
-                *keeps = segment.runtime.host.on_failure(&activity.process) == OnFailure::Incident;
-                if *keeps {
-                    return Ok(());
-                }
-                fail(segment, &activity, message).await
-            })
+            .with_instance(
+                entry.instance,
+                wait(entry).page(),
+                async |segment: &mut Segment| {
+                    let activity = activity(segment, entry).await?;
+                    *keeps =
+                        segment.runtime.host.on_failure(&activity.process) == OnFailure::Incident;
+                    if *keeps {
+                        return Ok(());
+                    }
+                    fail(segment, &activity, message).await
+                },
+            )
             .await?;
         Ok((!kept).then_some(advance))
     }
@@ -158,7 +176,7 @@ async fn show(
     moment: FormMoment,
     form: Resource,
 ) -> Result<Option<Resource>, Stop> {
-    let activity = activity(segment, entry)?;
+    let activity = activity(segment, entry).await?;
     let host = segment.runtime.host.clone();
     let (performance, form) = host.form(activity.clone(), moment, form).await;
     let member = &mut segment.members[0];
@@ -194,15 +212,12 @@ async fn fail(segment: &mut Segment, activity: &Activity, message: &str) -> Resu
 }
 
 /// The call of the listener, if the user task still waits.
-fn activity(segment: &Segment, entry: &Entry) -> Result<Activity, Stop> {
+async fn activity(segment: &mut Segment, entry: &Entry) -> Result<Activity, Stop> {
     let member = &segment.members[0];
-    let mut tasks = member
-        .state
-        .iter()
-        .flat_map(crate::bpe::engine::State::tasks);
-    let task = tasks
-        .find(|task| task.id == wait(entry))
-        .ok_or(Stop::Stale)?;
+    let state = member.state.as_ref();
+    let task = state.and_then(|state| state.task(wait(entry)));
+    let task = task.ok_or(Stop::Stale)?;
+    let frame = task.frame;
     let sending = listener(entry).unwrap_or_else(|| Sending {
         node: task.activity.clone(),
         kind: CallKind::TaskListener {
@@ -214,7 +229,7 @@ fn activity(segment: &Segment, entry: &Entry) -> Result<Activity, Stop> {
         flow: None,
         canceled: false,
     });
-    Ok(member.activity(task.frame, sending))
+    segment.activity(0, frame, sending).await
 }
 
 fn listener(entry: &Entry) -> Option<Sending> {

@@ -17,7 +17,7 @@ use crate::bpe::model::Variables;
 use crate::bpe::plugin::package::OnFailure;
 use crate::bpe::plugin::{Activity, Delivery, Host, Performance, Performed, ProcessId};
 use crate::bpe::runtime::{
-    self, Advance, Begin, Definition, DeployError, Runtime, Settings, Watch, deploy,
+    self, Advance, Begin, Definition, DeployError, Runtime, Settings, Watch, deploy, whole_state,
 };
 use crate::kernel::{Clock, Shutdown};
 use crate::store::Store;
@@ -287,8 +287,14 @@ impl Ground {
             let own = own.collect();
             definitions.push((found, own));
         }
-        let ends = self.log.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        let instances = instances.into_iter().map(|row| instance(row, &ends));
+        let mut found = Vec::new();
+        for row in instances {
+            let state = match row.runs {
+                true => whole_state(store, row.id).await?,
+                false => None,
+            };
+            found.push(instance(row, state, &self.log));
+        }
         let sequence = waits.into_iter().filter_map(|row| {
             let key = (row.instance, u64::try_from(row.id).ok()?);
             Some((key, u64::try_from(row.seq).ok()?))
@@ -300,32 +306,25 @@ impl Ground {
             .unwrap_or_else(PoisonError::into_inner);
         Ok(Found {
             definitions,
-            instances: instances.collect::<Result<_, _>>()?,
+            instances: found,
             sequence: sequence.collect(),
             happened: std::mem::take(&mut *events),
         })
     }
 }
 
-fn instance(
-    row: snapshot::Instance,
-    ends: &HashMap<Uuid, End>,
-) -> Result<FoundInstance, runtime::Error> {
-    let state = row.state.map(|state| serde_json::from_str(&state));
-    let state = state.transpose().map_err(|error| runtime::Error::State {
-        id: row.id,
-        problem: error.to_string(),
-    })?;
+fn instance(row: snapshot::Instance, state: Option<State>, log: &Log) -> FoundInstance {
+    let ends = log.ends.lock().unwrap_or_else(PoisonError::into_inner);
     let caller = row.caller.zip(row.caller_frame);
     let caller = caller.map(|(instance, frame)| Caller { instance, frame });
-    Ok(FoundInstance {
+    FoundInstance {
         id: row.id,
         definition: row.definition,
         business_key: row.business_key,
         caller: caller.map(|it| (it.instance, FrameId(u64::try_from(it.frame).unwrap_or(0)))),
         state,
         end: ends.get(&row.id).cloned(),
-    })
+    }
 }
 
 #[async_trait]
@@ -404,8 +403,8 @@ impl Actor {
             .map_err(text)?;
         let mut receivers = Vec::new();
         for row in rows {
-            let Some(state) = row.state else { continue };
-            let state: State = serde_json::from_str(&state).map_err(text)?;
+            let state = whole_state(runtime.store(), row.id).await.map_err(text)?;
+            let Some(state) = state else { continue };
             let open = state
                 .subscriptions()
                 .filter(|it| it.kind == SubscriptionKind::Message && it.name == name);

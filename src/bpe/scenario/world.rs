@@ -349,10 +349,11 @@ impl World {
     /// Keeps what a step left; the end of a called instance is news for its caller.
     fn absorb(&mut self, at: usize, step: Step) -> Result<Option<Request>, Fault> {
         self.record(step.changes.history);
-        let jobs = step.changes.jobs.put.iter().map(|row| row.id);
-        let subscriptions = step.changes.subscriptions.put.iter().map(|row| row.id);
-        let tasks = step.changes.tasks.put.iter().map(|row| row.id);
-        let mut seen: Vec<_> = jobs.chain(subscriptions).chain(tasks).collect();
+        let jobs = step.changes.jobs.put.keys();
+        let subscriptions = step.changes.subscriptions.put.keys();
+        let tasks = step.changes.tasks.put.keys();
+        let all = jobs.chain(subscriptions).chain(tasks);
+        let mut seen: Vec<_> = all.copied().collect();
         seen.sort();
         for id in seen {
             let next = self.it.next;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::Epoch;
 use super::blob::Blob;
+use super::page::Pages;
 use crate::store::Error;
 use crate::store::statement::statement;
 
@@ -134,15 +135,16 @@ pub struct Flush {
     pub tasks: Vec<TaskRow>,
     pub outbox: Vec<OutboxRow>,
     pub history: Vec<HistoryRow>,
-    /// Large values: those that are new, and all that the state refers to. Absent where there are
-    /// none and were none.
+    /// Large values that are new or gone; absent where none is.
     pub blobs: Option<Blobs>,
+    /// Absent where no page has changed.
+    pub pages: Option<Pages>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Blobs {
     pub new: Vec<Blob>,
-    pub keep: Vec<String>,
+    pub gone: Vec<String>,
 }
 
 /// Stores a step; `false` when the instance, the Task or the message is no longer ours, and then

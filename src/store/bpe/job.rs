@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::FORGETTABLE;
 use super::instance::{LEASED, Leased};
+use super::page;
 use crate::store::Error;
 use crate::store::statement::statement;
 
@@ -24,13 +25,14 @@ pub struct Taken {
 }
 
 /// Due jobs of instances that nobody works on, oldest first, at most one of each instance. Their
-/// instances are leased and loaded in the same statement; as with [`super::instance::lease`], the
+/// instances are leased and loaded in the same statement, with the page of the job; as with [`super::instance::lease`], the
 /// disk is not waited for.
 pub async fn take(
     conn: &mut AsyncPgConnection,
     most: i64,
     lease_seconds: f64,
 ) -> Result<Vec<Taken>, Error> {
+    let bits = page::BITS;
     let mut rows: Vec<Taken> = statement(format!(
         "with ready as (
              select j.instance, j.id, j.activity, j.due, j.seq
@@ -44,7 +46,10 @@ pub async fn take(
                  lease_until = now() + make_interval(secs => $2)
              where instance.id in (select ready.instance from ready) and {FORGETTABLE}
              returning {LEASED})
-         select ready.id as job, ready.activity, leased.*
+         select ready.id as job, ready.activity, leased.*,
+             case when ready.id >> {bits} > 0 then
+                 (select p.state from page p
+                  where p.instance = leased.id and p.page = ready.id >> {bits}) end as page
          from ready join leased on leased.id = ready.instance
          order by ready.due, ready.seq",
     ))

@@ -21,6 +21,7 @@ pub mod inbox;
 pub mod instance;
 pub mod job;
 pub mod outbox;
+pub mod page;
 pub mod snapshot;
 pub mod steps;
 pub mod user_task;

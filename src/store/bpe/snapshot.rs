@@ -1,7 +1,7 @@
 //! Everything at once: for scenarios, whose databases hold a handful of rows.
 
 use diesel::QueryableByName;
-use diesel::sql_types::{BigInt, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -22,9 +22,9 @@ pub struct Instance {
     pub caller: Option<Uuid>,
     #[diesel(sql_type = Nullable<BigInt>)]
     pub caller_frame: Option<i64>,
-    /// Absent when it has ended.
-    #[diesel(sql_type = Nullable<Text>)]
-    pub state: Option<String>,
+    /// Whether it has not ended.
+    #[diesel(sql_type = Bool)]
+    pub runs: bool,
 }
 
 /// A job or subscription and its place in the order of creation.
@@ -47,7 +47,7 @@ pub async fn definitions(conn: &mut AsyncPgConnection) -> Result<Vec<Definition>
 /// All instances in the order in which they began.
 pub async fn instances(conn: &mut AsyncPgConnection) -> Result<Vec<Instance>, Error> {
     let rows = statement(
-        "select h.id, h.definition, h.business_key, h.caller, h.caller_frame, i.state
+        "select h.id, h.definition, h.business_key, h.caller, h.caller_frame, i.id is not null as runs
          from history_instance h left join instance i on i.id = h.id order by h.seq",
     )
     .load(conn)

@@ -70,6 +70,7 @@ fn start(definition: Uuid, task: Uuid, epoch: i64) -> Flush {
         outbox: vec![message()],
         history: Vec::new(),
         blobs: None,
+        pages: None,
     }
 }
 
@@ -96,7 +97,7 @@ async fn claimed(conn: &mut AsyncPgConnection, task: Uuid, key: &str) -> inbox::
 }
 
 async fn leased(conn: &mut AsyncPgConnection, id: Uuid) -> instance::Leased {
-    match instance::lease(conn, id, 60.0).await.unwrap() {
+    match instance::lease(conn, id, None, 60.0).await.unwrap() {
         Lease::Taken(leased) => *leased,
         other => panic!("{other:?}"),
     }
@@ -140,7 +141,8 @@ async fn a_task_starts_one_instance_however_often_the_step_is_stored() {
                 !flush::run(conn, &flush).await?,
                 "the Task is delivered already"
             );
-            let found = instance::candidates(conn, "dsfdev_ping", "1.0", "key", "pong").await?;
+            let found =
+                instance::candidates(conn, "dsfdev_ping", "1.0", "key", ("pong", None)).await?;
             assert_eq!(found.len(), 1);
             assert_eq!(found[0].correlation_key.as_deref(), Some("one"));
             assert_eq!(inbox::of_instance(conn, task).await?.len(), 1);
@@ -169,7 +171,7 @@ async fn a_node_that_lost_its_lease_changes_nothing() {
             assert!(flush::run(conn, &start(definition, task, entry.lease_epoch)).await?);
             let first = leased(conn, task).await;
             assert!(matches!(
-                instance::lease(conn, task, 60.0).await?,
+                instance::lease(conn, task, None, 60.0).await?,
                 Lease::Busy
             ));
             let due = job::take(conn, 10, 60.0).await?;
@@ -180,7 +182,7 @@ async fn a_node_that_lost_its_lease_changes_nothing() {
             assert!(!instance::renew(conn, task, first.lease_epoch, 60.0).await?);
             assert!(flush::run(conn, &end(&second)).await?);
             assert!(matches!(
-                instance::lease(conn, task, 60.0).await?,
+                instance::lease(conn, task, None, 60.0).await?,
                 Lease::Gone
             ));
             Ok::<_, Error>(())
@@ -379,7 +381,7 @@ async fn steps_of_every_kind_share_a_statement_and_are_guarded_one_by_one() {
             assert_eq!(stored, [true, false, true, true, false, true]);
 
             let known = snapshot::instances(conn).await?;
-            let runs = known.iter().filter(|it| it.state.is_some()).map(|it| it.id);
+            let runs = known.iter().filter(|it| it.runs).map(|it| it.id);
             let runs: BTreeSet<Uuid> = runs.collect();
             assert_eq!(runs, [0, 2, 4, 5].map(|number| ids[number]).into());
             assert_eq!(

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::bpe::engine::Trigger;
-use crate::store::bpe::{history, snapshot};
+use crate::store::bpe::{history, page, snapshot};
 
 const PARENT: &str = r#"<startEvent id="s"/><sequenceFlow id="f1" sourceRef="s" targetRef="c"/>
     <callActivity id="c" calledElement="child"><extensionElements>
@@ -15,10 +15,7 @@ async fn running(store: &Store) -> Vec<snapshot::Instance> {
     let all = store
         .read(async |conn| snapshot::instances(conn).await)
         .await;
-    all.unwrap()
-        .into_iter()
-        .filter(|it| it.state.is_some())
-        .collect()
+    all.unwrap().into_iter().filter(|it| it.runs).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,8 +150,8 @@ async fn a_variable_of_a_megabyte_is_stored_once_and_leaves_when_nobody_needs_it
     let large = "x".repeat(1 << 20);
     let variables = Variables::from([("large".to_owned(), Variable::from(large.as_str()))]);
     let instance = begin(&runtime, definition, variables).await;
-    let stored = store.read(async |conn| crate::store::bpe::instance::state(conn, instance).await);
-    assert!(stored.await.unwrap().unwrap().len() < 4096);
+    let stored = store.read(async |conn| page::whole(conn, instance).await);
+    assert!(stored.await.unwrap().unwrap().0.len() < 4096);
     let found = look(&store, instance).await.unwrap().unwrap();
     assert_eq!(found.variables[0].value, serde_json::json!(large));
 
@@ -183,6 +180,6 @@ async fn a_variable_of_a_megabyte_is_stored_once_and_leaves_when_nobody_needs_it
         .trigger(instance, Trigger::Set { frame, settings })
         .await
         .unwrap();
-    let state = store.read(async |conn| crate::store::bpe::instance::state(conn, instance).await);
-    assert!(!state.await.unwrap().unwrap().contains("apart"));
+    let stored = store.read(async |conn| page::whole(conn, instance).await);
+    assert!(!stored.await.unwrap().unwrap().0.contains("apart"));
 }

@@ -108,7 +108,7 @@ async fn running(store: &Store) -> usize {
     let all = store
         .read(async |conn| snapshot::instances(conn).await)
         .await;
-    all.unwrap().iter().filter(|it| it.state.is_some()).count()
+    all.unwrap().iter().filter(|it| it.runs).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

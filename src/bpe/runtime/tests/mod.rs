@@ -144,11 +144,7 @@ pub(super) async fn run_jobs(runtime: &Runtime) {
 }
 
 pub(in crate::bpe) async fn state(store: &Store, instance: Uuid) -> Option<State> {
-    let text = store
-        .read(async |conn| crate::store::bpe::instance::state(conn, instance).await)
-        .await
-        .unwrap();
-    text.map(|text| serde_json::from_str(&text).unwrap())
+    whole_state(store, instance).await.unwrap()
 }
 
 pub(super) fn variable(state: &State, name: &str) -> Option<Variable> {

@@ -103,6 +103,15 @@ async fn expire_leases(store: &Store) {
         .unwrap();
 }
 
+/// Every second seed stores each instance of a multi-instance by itself.
+fn paging_node(store: &Store, host: Arc<Slow>, seed: u64) -> Runtime {
+    let mut node = node(store, host);
+    if seed % 2 == 0 {
+        Arc::make_mut(&mut node.settings).crowd = 1;
+    }
+    node
+}
+
 struct World {
     /// A line that never fails, to look.
     store: Store,
@@ -149,7 +158,7 @@ impl World {
             strikes
         }));
         let nodes: Vec<_> = (0..2)
-            .map(|_| Arc::new(node(&line, host.clone())))
+            .map(|_| Arc::new(paging_node(&line, host.clone(), seed)))
             .collect();
         *host.other.lock().unwrap() = Arc::downgrade(&nodes[1]);
         let mut world = Self {
@@ -197,16 +206,12 @@ impl World {
 
     /// One event: somebody does something, or something breaks. `false` when all is over.
     async fn event(&mut self) -> bool {
-        let running: Vec<_> = self
-            .look()
-            .await
-            .into_iter()
-            .filter_map(|it| Some((it.id, it.state?)))
-            .collect();
-        let Some((instance, state)) = running.get(self.fate.choose(running.len().max(1))) else {
+        let running: Vec<_> = self.look().await.into_iter().filter(|it| it.runs).collect();
+        let Some(row) = running.get(self.fate.choose(running.len().max(1))) else {
             return false;
         };
-        let state: State = serde_json::from_str(state).unwrap();
+        let instance = &row.id;
+        let state = state(&self.store, row.id).await.unwrap();
         let node = self.nodes[self.fate.choose(2)].clone();
         match self.fate.choose(8) {
             0 => expire_leases(&self.store).await,
@@ -256,8 +261,9 @@ impl World {
             .collect();
         let mut known = Vec::new();
         for instance in self.look().await {
-            let Some(text) = instance.state else { continue };
-            let state: State = serde_json::from_str(&text).unwrap();
+            let Some(state) = state(&self.store, instance.id).await else {
+                continue;
+            };
             assert_eq!(state.flaw(), None);
             let jobs = state.jobs().map(|it| it.id);
             let all = jobs.chain(state.subscriptions().map(|it| it.id));

@@ -12,7 +12,7 @@ use crate::store::statement::Statement;
 /// Adds the parameters of these steps.
 pub(super) fn binds<'a>(query: Statement<'a>, steps: &[&'a Flush]) -> Statement<'a> {
     let query = message_binds(wait_binds(own_binds(query, steps), steps), steps);
-    blob_binds(history_binds(query, steps), steps)
+    page_binds(blob_binds(history_binds(query, steps), steps), steps)
 }
 
 /// $1 to $16: the instances and what the steps consume.
@@ -159,7 +159,7 @@ fn history_binds<'a>(query: Statement<'a>, steps: &[&'a Flush]) -> Statement<'a>
         .bind::<Array<Nullable<Jsonb>>, _>(column(&history, |row| row.3.detail.clone()))
 }
 
-/// $56 to $61: large values that are new, and all that are kept of instances that have any.
+/// $56 to $60: large values that are new, and those that are gone.
 fn blob_binds<'a>(query: Statement<'a>, steps: &[&'a Flush]) -> Statement<'a> {
     let some = steps.iter().filter_map(|flush| {
         let blobs = flush.blobs.as_ref()?;
@@ -170,17 +170,42 @@ fn blob_binds<'a>(query: Statement<'a>, steps: &[&'a Flush]) -> Statement<'a> {
         .iter()
         .flat_map(|(id, blobs)| blobs.new.iter().map(|blob| (*id, blob)))
         .collect();
-    let kept: Vec<_> = some
+    let gone: Vec<_> = some
         .iter()
-        .flat_map(|(id, blobs)| blobs.keep.iter().map(|digest| (*id, digest.as_str())))
+        .flat_map(|(id, blobs)| blobs.gone.iter().map(|digest| (*id, digest.as_str())))
         .collect();
     query
         .bind::<Array<SqlUuid>, _>(column(&new, |row| row.0))
         .bind::<Array<Text>, _>(column(&new, |row| row.1.digest.as_str()))
         .bind::<Array<Text>, _>(column(&new, |row| row.1.content.as_str()))
-        .bind::<Array<SqlUuid>, _>(column(&some, |row| row.0))
-        .bind::<Array<SqlUuid>, _>(column(&kept, |row| row.0))
-        .bind::<Array<Text>, _>(column(&kept, |row| row.1))
+        .bind::<Array<SqlUuid>, _>(column(&gone, |row| row.0))
+        .bind::<Array<Text>, _>(column(&gone, |row| row.1))
+}
+
+/// $61 to $65: pages that are new or changed, and those that are gone; only where there are any.
+fn page_binds<'a>(query: Statement<'a>, steps: &[&'a Flush]) -> Statement<'a> {
+    let some = steps.iter().filter_map(|flush| {
+        let pages = flush.pages.as_ref()?;
+        Some((flush.instance, pages))
+    });
+    let some: Vec<_> = some.collect();
+    if some.is_empty() {
+        return query;
+    }
+    let put: Vec<_> = some
+        .iter()
+        .flat_map(|(id, pages)| pages.put.iter().map(|row| (*id, row)))
+        .collect();
+    let gone: Vec<_> = some
+        .iter()
+        .flat_map(|(id, pages)| pages.gone.iter().map(|page| (*id, *page)))
+        .collect();
+    query
+        .bind::<Array<SqlUuid>, _>(column(&put, |row| row.0))
+        .bind::<Array<BigInt>, _>(column(&put, |row| row.1.page))
+        .bind::<Array<Text>, _>(column(&put, |row| row.1.state.as_str()))
+        .bind::<Array<SqlUuid>, _>(column(&gone, |row| row.0))
+        .bind::<Array<BigInt>, _>(column(&gone, |row| row.1))
 }
 
 /// The rows of all steps with the instances that they belong to.

@@ -22,6 +22,7 @@ enum Group {
     Waits,
     Messages,
     Blobs,
+    Pages,
 }
 
 const STEP: &str = "step as materialized (
@@ -98,7 +99,7 @@ static OWN: [Part; 4] = [
 
 /// The rows that belong to steps. What holds of an instance alone is asked in this way and not by a
 /// join, so that rows are made in the order in which they are given.
-static ROWS: [Part; 12] = [
+static ROWS: [Part; 14] = [
     Part {
         group: Group::Messages,
         is_needed: |flush| flush.sent.is_some(),
@@ -211,11 +212,26 @@ static ROWS: [Part; 12] = [
         group: Group::Blobs,
         is_needed: |flush| flush.blobs.is_some(),
         text: "gone_blobs as (
-    delete from blob using unnest($59) s (instance)
-    where blob.instance = s.instance and s.instance = any (array(select own.id from own))
-        and not exists (
-            select 1 from unnest($60, $61) k (instance, digest)
-            where k.instance = blob.instance and k.digest = blob.digest))",
+    delete from blob using unnest($59, $60) b (instance, digest)
+    where blob.instance = b.instance and blob.digest = b.digest
+        and b.instance = any (array(select own.id from own)))",
+    },
+    Part {
+        group: Group::Pages,
+        is_needed: |flush| flush.pages.is_some(),
+        text: "put_pages as (
+    insert into page (instance, page, state)
+    select * from unnest($61, $62, $63) p (instance, page, state)
+    where p.instance = any (array(select own.id from own))
+    on conflict (instance, page) do update set state = excluded.state)",
+    },
+    Part {
+        group: Group::Pages,
+        is_needed: |flush| flush.pages.is_some(),
+        text: "gone_pages as (
+    delete from page using unnest($64, $65) p (instance, page)
+    where page.instance = p.instance and page.page = p.page
+        and p.instance = any (array(select own.id from own)))",
     },
 ];
 
