@@ -44,6 +44,8 @@ fn rules(definitions: &[Value], type_name: &str, members: &Value) -> Vec<String>
 
 /// What an instance should lead to: its members, and the rules it breaks.
 type Instance = (Value, &'static [&'static str]);
+/// The same, told by the systems of its identifiers.
+type OfSystems = (&'static [&'static str], &'static [&'static str]);
 
 fn assert_rules(definitions: &[Value], type_name: &str, instances: &[Instance]) {
     for (members, expected) in instances {
@@ -76,7 +78,7 @@ fn identifiers(systems: &[&str]) -> Value {
 
 #[test]
 fn slices_by_value_have_numbers_of_their_own_and_may_be_closed_or_ordered() {
-    let cases: [(&str, bool, &[(&[&str], &'static [&'static str])]); 4] = [
+    let cases: [(&str, bool, &[OfSystems]); 4] = [
         (
             "closed",
             false,
