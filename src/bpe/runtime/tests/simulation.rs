@@ -106,7 +106,7 @@ async fn expire_leases(store: &Store) {
 /// Every second seed stores each instance of a multi-instance by itself.
 fn paging_node(store: &Store, host: Arc<Slow>, seed: u64) -> Runtime {
     let mut node = node(store, host);
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         Arc::make_mut(&mut node.settings).crowd = 1;
     }
     node

@@ -51,7 +51,7 @@ fn own_binds<'a>(query: Statement<'a>, steps: &[&'a Flush]) -> Statement<'a> {
         .bind::<Array<Nullable<Text>>, _>(column(steps, |it| waiting(it).1))
         .bind::<Array<Double>, _>(column(steps, |it| it.lease_seconds))
         .bind::<Array<Bool>, _>(column(steps, |it| waiting(it).2))
-        .bind::<Array<Nullable<Text>>, _>(column(steps, |it| outcome(it)))
+        .bind::<Array<Nullable<Text>>, _>(column(steps, outcome))
         .bind::<Array<Nullable<SqlUuid>>, _>(column(steps, |it| start(it).0))
         .bind::<Array<Nullable<Text>>, _>(column(steps, |it| start(it).1))
         .bind::<Array<Nullable<SqlUuid>>, _>(column(steps, |it| caller(it).map(|it| it.instance)))
