@@ -52,11 +52,12 @@ impl Drop for Home {
     }
 }
 
+/// The packages with the processes of ping-pong 1.0.
 fn origins(found: &Found) -> Vec<String> {
     let packages = found.packages.iter();
     packages
         .map(|one| format!("{} {}", one.origin, one.manifest.version.as_str()))
-        .filter(|one| one.contains("ping") || one.contains("mine"))
+        .filter(|one| one.starts_with("ping-pong 1.") || one.contains("mine"))
         .collect()
 }
 
