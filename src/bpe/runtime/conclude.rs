@@ -154,7 +154,7 @@ impl Runtime {
             self.bells.jobs.notify_one();
         }
         for member in &segment.members {
-            if member.gathered.opens_subscriptions() {
+            if member.gathered.awaits_messages() {
                 self.wake_held(member).await?;
             }
         }

@@ -98,8 +98,9 @@ impl Gathered {
     }
 
     /// Whether somebody may now wait for a message that came too early.
-    pub(super) fn opens_subscriptions(&self) -> bool {
-        !self.subscriptions.put.is_empty()
+    pub(super) fn awaits_messages(&self) -> bool {
+        let mut all = self.subscriptions.put.values();
+        all.any(|row| row.kind == SubscriptionKind::Message)
     }
 
     pub(super) fn job_count(&self) -> usize {
