@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{Notify, Semaphore};
 
 use super::Error;
@@ -117,7 +118,8 @@ async fn round<W: Work>(
                 drop(permit);
             });
         }
-        if found < most {
+        // Somebody who rang meanwhile has more, and it need not be asked when that is due.
+        if found < most && work.bell().notified().now_or_never().is_none() {
             break;
         }
     }

@@ -25,8 +25,9 @@ pub struct Taken {
 }
 
 /// Due jobs of instances that nobody works on, oldest first, at most one of each instance. Their
-/// instances are leased and loaded in the same statement, with the page of the job; as with [`super::instance::lease`], the
-/// disk is not waited for.
+/// instances are leased and loaded in the same statement, with the page of the job; as with
+/// [`super::instance::lease`], the disk is not waited for. The time is that of the statement, since
+/// one that went on would keep the index from ending the search at the first job that is not due.
 pub async fn take(
     conn: &mut AsyncPgConnection,
     most: i64,
@@ -37,7 +38,7 @@ pub async fn take(
         "with ready as (
              select j.instance, j.id, j.activity, j.due, j.seq
              from job j join instance i on i.id = j.instance
-             where j.retries > 0 and j.due <= clock_timestamp()
+             where j.retries > 0 and j.due <= statement_timestamp()
                  and not i.suspended and (i.lease_until is null or i.lease_until < now())
              order by j.due, j.seq limit $1 for update of i skip locked),
          leased as (
@@ -67,9 +68,12 @@ pub async fn take(
 pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error> {
     super::seconds_until(
         conn,
-        "select extract(epoch from min(j.due) - clock_timestamp())::float8 as seconds
-         from job j join instance i on i.id = j.instance
-         where j.retries > 0 and not i.suspended and (i.lease_until is null or i.lease_until < now())",
+        "select (
+             select extract(epoch from j.due - clock_timestamp())::float8
+             from job j join instance i on i.id = j.instance
+             where j.retries > 0 and not i.suspended
+                 and (i.lease_until is null or i.lease_until < now())
+             order by j.due limit 1) as seconds",
     )
     .await
 }
