@@ -63,12 +63,16 @@ impl<B: Batch> Gather<B> {
         Self(Arc::new(Inner { batch, queue }))
     }
 
-    /// Does the job with others. What is queued is done even if nobody waits for it any more.
+    /// Does the job, with others if there are any. A lane that is opened for it hands over when it
+    /// is done. What shares a batch is done even if nobody waits
+    /// for it any more.
     pub async fn run(&self, job: B::Job) -> Result<B::Answer, Error> {
         let (caller, answer) = oneshot::channel();
         self.queue().waiting.push((job, caller));
-        if let Some(lane) = self.lane() {
-            tokio::spawn(lane.work());
+        if let Some(lane) = self.lane()
+            && let Some(alone) = lane.next_if_alone()
+        {
+            lane.serve(alone).await;
         }
         let lost = |_| Error::Unreachable("the statement was given up".to_owned());
         answer.await.map_err(lost)?
@@ -85,11 +89,7 @@ impl<B: Batch> Gather<B> {
         let crowded = queue.lanes < B::LANES && queue.waiting.len() >= B::CROWD;
         (queue.lanes == 0 || crowded).then(|| {
             queue.lanes += 1;
-            let gather = self.clone();
-            Lane {
-                gather,
-                left: false,
-            }
+            Lane::new(self.clone(), true)
         })
     }
 }
@@ -99,16 +99,32 @@ struct Lane<B: Batch> {
     gather: Gather<B>,
     /// The queue does not count it any more.
     left: bool,
+    /// It is served by a caller, who may go away: a task goes on with those behind.
+    hands_over: bool,
 }
 
 impl<B: Batch> Lane<B> {
+    fn new(gather: Gather<B>, hands_over: bool) -> Self {
+        Self {
+            gather,
+            left: false,
+            hands_over,
+        }
+    }
+
     async fn work(mut self) {
-        while let Some((jobs, callers)) = self.next() {
-            let answers = self.gather.0.batch.run(jobs).await;
-            for (caller, answer) in callers.into_iter().zip(answers) {
-                // Whoever went away needs no answer.
-                let _ = caller.send(answer);
-            }
+        while let Some(gathered) = self.next() {
+            self.serve(gathered).await;
+            // Those who have their answers may have more to do: they come along instead of behind.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn serve(&self, (jobs, callers): Gathered<B>) {
+        let answers = self.gather.0.batch.run(jobs).await;
+        for (caller, answer) in callers.into_iter().zip(answers) {
+            // Whoever went away needs no answer.
+            let _ = caller.send(answer);
         }
     }
 
@@ -123,12 +139,31 @@ impl<B: Batch> Lane<B> {
         let count = queue.waiting.len().min(B::MOST);
         Some(queue.waiting.drain(..count).unzip())
     }
+
+    /// A job that nobody shares its batch with.
+    fn next_if_alone(&self) -> Option<Gathered<B>> {
+        let mut queue = self.gather.queue();
+        (queue.waiting.len() == 1).then(|| queue.waiting.drain(..).unzip())
+    }
 }
 
 impl<B: Batch> Drop for Lane<B> {
     fn drop(&mut self) {
-        if !self.left {
-            self.gather.queue().lanes -= 1;
+        if self.left {
+            return;
+        }
+        let mut queue = self.gather.queue();
+        let heir = tokio::runtime::Handle::try_current()
+            .ok()
+            .filter(|_| self.hands_over && !queue.waiting.is_empty());
+        match heir {
+            None => queue.lanes -= 1,
+            Some(runtime) => {
+                // A runtime that is ending drops what it is given, and that wants the queue.
+                drop(queue);
+                let gather = self.gather.clone();
+                runtime.spawn(Lane::new(gather, false).work());
+            }
         }
     }
 }

@@ -32,7 +32,7 @@ impl Batch for Rows {
     type Job = Flush;
     type Answer = bool;
     const LANES: usize = 2;
-    const CROWD: usize = 8;
+    const CROWD: usize = 16;
     const MOST: usize = 64;
 
     async fn run(&self, steps: Vec<Flush>) -> Vec<Result<bool, Error>> {
