@@ -9,8 +9,8 @@ use std::time::Duration;
 use url::Url;
 
 use crate::config::{
-    AuditReads, Authorities, ByteSize, ClientCertificate, Directory, Encryption, InputFile,
-    RevocationList, Section, WithoutList,
+    AuditReads, Authorities, ByteSize, ClientCertificate, Directory, Encryption, ExtraInteraction,
+    InputFile, RevocationList, Section, WithoutList,
 };
 use crate::kernel::Secret;
 use crate::kernel::telemetry::Format;
@@ -56,6 +56,9 @@ section! {
         page_count "page-count": default u32 = "20",
         /// Largest request body; Binary content is streamed and not bound by it.
         max_body_size "max-body-size": default ByteSize = "8 MiB",
+        /// Interactions that the Java DSF has not, and that are offered too: "validate"
+        /// ($validate of types and instances) and "search-by-post" (POST TYPE/_search).
+        extra_interactions "extra-interactions": default Vec<ExtraInteraction> = "",
         /// Requests a second that one client certificate may send for long; for a moment it may be
         /// more. Beyond that it is told 429. The own organisation's certificate is not limited.
         max_request_rate "max-request-rate": default u32 = "500",

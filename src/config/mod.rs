@@ -31,8 +31,8 @@ pub use layer::Origin;
 pub use problem::{Problem, Problems};
 pub use section::{Key, Presence, Section};
 pub use value::{
-    AuditReads, Authorities, ByteSize, ClientCertificate, Directory, Encryption, InputFile,
-    RevocationList, Setting, Shape, WithoutList,
+    AuditReads, Authorities, ByteSize, ClientCertificate, Directory, Encryption, ExtraInteraction,
+    InputFile, RevocationList, Setting, Shape, WithoutList,
 };
 
 use layer::Layers;

@@ -58,6 +58,7 @@ impl Config {
             client_certificate: self.client.as_ref().map(|client| path(&client.certificate)),
             page_count: usize::try_from(self.fhir.page_count).unwrap_or(20),
             max_body_size: self.fhir.max_body_size.0,
+            extra: self.extra_interactions(),
             audit: self.audit_trail(),
             limits: crate::fhir::Limits {
                 rate: self.fhir.max_request_rate,
@@ -70,6 +71,15 @@ impl Config {
 
 #[cfg(feature = "fhir")]
 impl Config {
+    fn extra_interactions(&self) -> crate::fhir::ExtraInteractions {
+        use crate::config::ExtraInteraction::{SearchByPost, Validate};
+        let extra = &self.fhir.extra_interactions;
+        crate::fhir::ExtraInteractions {
+            validate: extra.contains(&Validate),
+            search_by_post: extra.contains(&SearchByPost),
+        }
+    }
+
     fn audit_trail(&self) -> crate::fhir::audit::Settings {
         use crate::config::AuditReads;
         use crate::fhir::audit::Reads;

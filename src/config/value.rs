@@ -294,6 +294,25 @@ impl Setting for WithoutList {
     }
 }
 
+/// What is offered beside the interactions of the Java DSF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExtraInteraction {
+    Validate,
+    SearchByPost,
+}
+
+impl Setting for ExtraInteraction {
+    const EXPECTED: &'static str = "\"validate\" or \"search-by-post\"";
+
+    fn parse(text: &str, _: &Path) -> Result<Self, String> {
+        match text {
+            "validate" => Ok(Self::Validate),
+            "search-by-post" => Ok(Self::SearchByPost),
+            _ => Err(String::new()),
+        }
+    }
+}
+
 /// Whose reads of personal data go into the audit trail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuditReads {

@@ -247,7 +247,7 @@ impl Fault {
     #[must_use]
     pub fn uri_too_long(limit: usize) -> Self {
         let text = format!(
-            "Path and query are longer than the allowed {limit} bytes, search with POST _search"
+            "Path and query are longer than the allowed {limit} bytes, ask for less at once"
         );
         Self::told(414, IssueType::TooLong, text)
     }
@@ -315,6 +315,26 @@ impl Fault {
         self
     }
 
+    /// The same with line and column of the elements that it is about, as `position` finds them.
+    #[must_use]
+    pub fn placed(mut self, position: impl Fn(&str) -> Option<(u32, u32)>) -> Self {
+        self.outcome = self.outcome.map(|outcome| outcome.placed(position));
+        self
+    }
+
+    /// What is wrong with the content that was sent; the fault itself if it is about rights, about
+    /// the place that was asked for, or not of the client's making.
+    ///
+    /// # Errors
+    /// The fault as it was.
+    pub fn into_rejection(self) -> Result<Outcome, Box<Self>> {
+        let is_of_content = self.reason.is_none() && matches!(self.status, 400 | 403 | 409 | 412);
+        match self.outcome {
+            Some(outcome) if is_of_content => Ok(outcome),
+            _ => Err(Box::new(self)),
+        }
+    }
+
     /// The same failure as the answer to a whole transaction (§6.8): what the client did wrong
     /// becomes 400, unless it is 403.
     #[must_use]
@@ -374,6 +394,13 @@ impl Fault {
     #[must_use]
     pub fn outcome(&self) -> Option<Resource> {
         self.outcome.as_ref().map(Outcome::to_resource)
+    }
+
+    #[must_use]
+    pub fn issue_count(&self) -> usize {
+        self.outcome
+            .as_ref()
+            .map_or(0, |outcome| outcome.issues().len())
     }
 
     /// The text of the first issue, for logs.

@@ -8,6 +8,7 @@ use crate::fhir::profile::{default_profile, secondary_profiles};
 use crate::fhir::search::registry::{self, Parameter};
 use crate::fhir::search::{Include, includes, reverse_includes};
 use crate::fhir::service::{Profiles, Service};
+use crate::fhir::settings::ExtraInteractions;
 use crate::r4::datetime::format_instant;
 use crate::r4::{Resource, ResourceType};
 
@@ -42,12 +43,13 @@ const SHAPING: &[(&str, &str, &str)] = &[
 /// The statement with these profiles; every identity may read it.
 pub fn statement(service: &Service, profiles: &Profiles) -> Resource {
     let base = &service.settings().base_url;
+    let extra = service.settings().extra;
     let resources: Vec<Value> = ResourceType::ALL
         .iter()
-        .map(|kind| resource(*kind, profiles))
+        .map(|kind| resource(*kind, profiles, extra))
         .collect();
     let socket = format!("{}/ws", base.replacen("http", "ws", 1));
-    let rest = json!({
+    let mut rest = json!({
         "extension": [{
             "url": "http://hl7.org/fhir/StructureDefinition/capabilitystatement-websocket",
             "valueUrl": socket,
@@ -62,6 +64,11 @@ pub fn statement(service: &Service, profiles: &Profiles) -> Resource {
             { "code": "transaction" }, { "code": "batch" }, { "code": "history-system" },
         ],
     });
+    if let (true, Value::Object(members)) = (extra.search_by_post, &mut rest) {
+        // R4 has no element that says it.
+        let text = "Searches may be sent to [type]/_search by POST, too.";
+        members.insert("documentation".to_owned(), json!(text));
+    }
     Resource::of_type("CapabilityStatement")
         .with("status", "active")
         .with("date", format_instant(service.started()))
@@ -83,7 +90,7 @@ pub fn statement(service: &Service, profiles: &Profiles) -> Resource {
         .with("rest", json!([rest]))
 }
 
-fn resource(kind: ResourceType, profiles: &Profiles) -> Value {
+fn resource(kind: ResourceType, profiles: &Profiles, extra: ExtraInteractions) -> Value {
     let base_profile = format!("http://hl7.org/fhir/StructureDefinition/{kind}");
     let default = default_profile(kind).unwrap_or(base_profile);
     let stored = profiles
@@ -136,13 +143,29 @@ fn resource(kind: ResourceType, profiles: &Profiles) -> Value {
             let texts: Vec<String> = known.iter().map(Include::text).collect();
             members.insert(name.to_owned(), json!(texts));
         }
-        if kind == ResourceType::StructureDefinition {
-            let definition = "http://hl7.org/fhir/OperationDefinition/StructureDefinition-snapshot";
-            let operation = json!([{ "name": "snapshot", "definition": definition }]);
-            members.insert("operation".to_owned(), operation);
+        let operations = operations(kind, extra);
+        if !operations.is_empty() {
+            members.insert("operation".to_owned(), json!(operations));
         }
     }
     described
+}
+
+fn operations(kind: ResourceType, extra: ExtraInteractions) -> Vec<Value> {
+    let known = [
+        (
+            kind == ResourceType::StructureDefinition,
+            "snapshot",
+            "StructureDefinition-snapshot",
+        ),
+        (extra.validate, "validate", "Resource-validate"),
+    ];
+    let offered = known.into_iter().filter(|(is_offered, ..)| *is_offered);
+    let described = offered.map(|(_, name, id)| {
+        let definition = format!("http://hl7.org/fhir/OperationDefinition/{id}");
+        json!({ "name": name, "definition": definition })
+    });
+    described.collect()
 }
 
 fn parameters(kind: ResourceType) -> Vec<Value> {

@@ -26,8 +26,18 @@ pub struct Settings {
     pub page_count: usize,
     /// Largest request body that is taken as a resource; raw Binary content has no limit.
     pub max_body_size: usize,
+    pub extra: ExtraInteractions,
     pub audit: audit::Settings,
     pub limits: Limits,
+}
+
+/// What is offered beside the interactions of the Java DSF (docs/adr/0034).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExtraInteractions {
+    /// `$validate` of types and instances.
+    pub validate: bool,
+    /// `POST TYPE/_search`.
+    pub search_by_post: bool,
 }
 
 /// What one client certificate may take; see `rest::limit`.

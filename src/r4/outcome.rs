@@ -228,6 +228,19 @@ impl Outcome {
         self
     }
 
+    /// The same with line and column of each element that `position` finds.
+    #[must_use]
+    pub fn placed(mut self, position: impl Fn(&str) -> Option<(u32, u32)>) -> Self {
+        let places = self
+            .issues
+            .iter_mut()
+            .filter_map(|issue| issue.place.as_mut());
+        for place in places.filter(|place| place.position.is_none()) {
+            place.position = position(&place.path);
+        }
+        self
+    }
+
     #[must_use]
     pub fn issues(&self) -> &[Issue] {
         &self.issues

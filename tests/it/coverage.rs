@@ -47,7 +47,40 @@ const ROUTES: &[(&str, &[&str])] = &[
     (r#"("GET", [id])"#, &["GET {T}/{id}", "HEAD {T}/{id}"]),
     (r#"("PUT", [id])"#, &["PUT {T}/{id}"]),
     (r#"("DELETE", [id])"#, &["DELETE {T}/{id}"]),
-    (r#"(_, [_])"#, &["PATCH {T}/{id}", "POST {T}/_search"]),
+    (
+        r#"("POST", ["$validate"]) if extra.validate"#,
+        &[
+            "POST {T}/$validate",
+            "POST {T}/$validate?mode=create",
+            "POST {T}/$validate?profile=http://example.org/hidden",
+        ],
+    ),
+    (
+        r#"("GET" | "POST", [id, "$validate"]) if extra.validate"#,
+        &[
+            "GET {T}/{id}/$validate",
+            "POST {T}/{id}/$validate",
+            "POST {T}/{id}/$validate?mode=update",
+            "POST {T}/{id}/$validate?mode=delete",
+        ],
+    ),
+    (
+        r#"(_, ["$validate"]) if extra.validate"#,
+        &["GET {T}/$validate"],
+    ),
+    (
+        r#"(_, [_, "$validate"]) if extra.validate"#,
+        &["PUT {T}/{id}/$validate"],
+    ),
+    (
+        r#"("POST", ["_search"]) if extra.search_by_post"#,
+        &["POST {T}/_search", "POST {T}/_search?_id={id}"],
+    ),
+    (
+        r#"(_, ["_search"]) if extra.search_by_post"#,
+        &["GET {T}/_search"],
+    ),
+    (r#"(_, [_])"#, &["PATCH {T}/{id}"]),
     (r#"("GET", [id, "_history"])"#, &["GET {T}/{id}/_history"]),
     (
         r#"("GET", [id, "_history", version])"#,
@@ -185,7 +218,7 @@ async fn ask(client: &Client, line: &str, kind: &str, id: &str) -> (u16, usize) 
     let (method, path) = line.split_once(' ').unwrap();
     let body = match (method, path) {
         ("POST", "") => json!({"resourceType": "Bundle", "type": "transaction"}).to_string(),
-        ("POST" | "PUT" | "PATCH", _) if !path.contains('$') => {
+        ("POST" | "PUT" | "PATCH", _) if !path.contains('$') || path.contains("$validate") => {
             json!({"resourceType": kind, "id": id, "meta": {"tag": [tag("ALL")]}}).to_string()
         }
         _ => String::new(),
@@ -198,7 +231,10 @@ async fn world() -> (Arc<World>, Server) {
     let mut world = World::new();
     world.employ("powerless", "", "HRP_USER");
     let world = Arc::new(world);
-    let server = Launch::of(&world, "local").start().await;
+    let server = Launch::of(&world, "local")
+        .set("fhir.extra-interactions=validate,search-by-post")
+        .start()
+        .await;
     let local = server.local();
     let process = Process::deploy(&local).await;
     local.create(&process.task("Test_Organization")).await;
@@ -234,10 +270,9 @@ async fn who_may_nothing_gets_nothing_by_any_route() {
                 assert!(harmless, "{status} for {told}");
                 if *is_there && line.contains("{T}") {
                     assert!(matches!(status, 403..=405), "{status} for {told}");
-                    let is_route = !line.starts_with("PATCH") && !line.ends_with("_search");
                     let plain =
                         matches!(*line, "GET {T}/{id}" | "PUT {T}/{id}" | "DELETE {T}/{id}");
-                    assert!(!(plain && is_route) || status == 403, "{status} for {told}");
+                    assert!(!plain || status == 403, "{status} for {told}");
                 }
             }
         }

@@ -49,4 +49,5 @@ mod socket;
 mod task;
 #[cfg(feature = "bpe")]
 mod user_task;
+mod validate;
 mod wire;

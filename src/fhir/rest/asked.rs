@@ -33,7 +33,11 @@ pub struct Asked {
 
 impl Asked {
     pub fn of(request: &HttpRequest) -> Result<Self, Fault> {
-        let pairs = pairs(request);
+        Self::by(request, pairs(request))
+    }
+
+    /// The same with these names and values instead of those of the query.
+    pub fn by(request: &HttpRequest, pairs: Vec<(String, String)>) -> Result<Self, Fault> {
         let wanted = media::wanted(request, &pairs)?;
         let (prefer, handling) = preferences(request);
         Ok(Self {
@@ -63,9 +67,21 @@ impl Asked {
 /// The decoded query.
 #[must_use]
 pub fn pairs(request: &HttpRequest) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(request.query_string().as_bytes())
-        .into_owned()
-        .collect()
+    decoded(request.query_string().as_bytes())
+}
+
+/// The names and values of a query, or of a form that was sent.
+#[must_use]
+pub fn decoded(form: &[u8]) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(form).into_owned().collect()
+}
+
+/// Whether the body is a form.
+#[must_use]
+pub fn is_form(request: &HttpRequest) -> bool {
+    let content_type = header(request, "content-type").unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 /// Preferences may stand together, in any order, in one line or several.

@@ -12,6 +12,7 @@ use super::Call;
 use super::asked;
 use super::media::Format;
 use crate::fhir::fault::Fault;
+use crate::fhir::validate;
 use crate::r4::{ParseError, Resource, ResourceType, json, xml};
 
 /// How slow a sender may be.
@@ -106,16 +107,48 @@ where
     }
 }
 
+/// A document as it was sent, and what was read in it.
+pub(super) struct Sent {
+    pub text: Bytes,
+    pub read: Read,
+}
+
+/// A resource, and the places of what is no part of it in R4.
+type Read = Result<(Resource, Vec<String>), ParseError>;
+
+fn readable(read: Read) -> Result<Resource, Fault> {
+    let (resource, left_out) = read.map_err(|error| Fault::unparsable(error.to_string()))?;
+    if !left_out.is_empty() {
+        tracing::info!(
+            kind = resource.type_name(),
+            ?left_out,
+            "parts of a body are left out"
+        );
+    }
+    Ok(resource)
+}
+
+/// How many bytes are looked through to find the places of all findings.
+const MOST_LOCATED: usize = 16 << 20;
+
+/// Line and column of an element, unless it takes too long to look for that many.
+pub(super) fn position(text: &[u8], findings: usize, path: &str) -> Option<(u32, u32)> {
+    let is_cheap = text.len().saturating_mul(findings) <= MOST_LOCATED;
+    let text = str::from_utf8(text).ok().filter(|_| is_cheap)?;
+    validate::position(text, path)
+}
+
 impl Call<'_> {
-    /// The resource in the body; it must be of this type.
+    /// The resource in the body, which must be of this type, and its text.
     pub(super) async fn resource(
         &self,
         kind: ResourceType,
         body: &mut Body,
-    ) -> Result<Resource, Fault> {
-        let resource = self.any_resource(body).await?;
+    ) -> Result<(Resource, Bytes), Fault> {
+        let Sent { text, read } = self.sent(body).await?;
+        let resource = readable(read)?;
         if resource.resource_type() == Some(kind) {
-            return Ok(resource);
+            return Ok((resource, text));
         }
         Err(Fault::unparsable(format!(
             "{} instead of {kind}",
@@ -124,28 +157,35 @@ impl Call<'_> {
     }
 
     pub(super) async fn any_resource(&self, body: &mut Body) -> Result<Resource, Fault> {
+        readable(self.sent(body).await?.read)
+    }
+
+    /// The body, read in its own format.
+    pub(super) async fn sent(&self, body: &mut Body) -> Result<Sent, Fault> {
         let format = asked::body_format(self.request)?;
-        let limit = self.service.settings().max_body_size;
-        // What announces itself as too large need not be sent.
+        let text = self
+            .text(body, self.service.settings().max_body_size)
+            .await?;
+        let read = match format {
+            Format::Xml => xml::parse_leniently(&text),
+            Format::Json | Format::Html => json::parse_leniently(&text),
+        };
+        Ok(Sent { text, read })
+    }
+
+    /// The whole body. What announces itself as too large need not be sent.
+    pub(super) async fn text(&self, body: &mut Body, limit: usize) -> Result<Bytes, Fault> {
         let announced = asked::header(self.request, "content-length");
         if announced.is_some_and(|size| size.parse().is_ok_and(|size: usize| size > limit)) {
             return Err(Fault::too_large(limit));
         }
-        let body = body.whole(limit).await?;
-        let unparsable = |error: ParseError| Fault::unparsable(error.to_string());
-        let (resource, left_out) = match format {
-            Format::Xml => xml::parse_leniently(&body),
-            Format::Json | Format::Html => json::parse_leniently(&body),
-        }
-        .map_err(unparsable)?;
-        if !left_out.is_empty() {
-            tracing::info!(
-                kind = resource.type_name(),
-                ?left_out,
-                "parts of a body are left out"
-            );
-        }
-        Ok(resource)
+        body.whole(limit).await
+    }
+
+    /// Whether there is none.
+    pub(super) fn has_no_body(&self) -> bool {
+        asked::header(self.request, "content-length").is_none_or(|size| size == "0")
+            && asked::header(self.request, "content-type").is_none()
     }
 }
 

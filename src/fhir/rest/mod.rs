@@ -17,6 +17,7 @@ mod root;
 mod snapshot;
 mod socket;
 mod summary;
+mod validate;
 mod visit;
 
 use std::any::Any;

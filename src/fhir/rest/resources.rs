@@ -3,11 +3,12 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::answer;
 use super::asked::{self, Asked, Precondition};
-use super::body::Body;
+use super::body::{Body, position};
 use super::{Call, binary};
 use crate::fhir::authorize::Operation;
 use crate::fhir::fault::Fault;
@@ -31,6 +32,7 @@ impl Call<'_> {
             return self.no_route().await;
         };
         let is_structure = kind == ResourceType::StructureDefinition;
+        let extra = self.service.settings().extra;
         match (self.method(), rest) {
             ("GET", []) => self.search(kind).await,
             ("POST", []) => self.create(kind, body).await,
@@ -43,6 +45,14 @@ impl Call<'_> {
             (_, ["$snapshot"] | [_, "$snapshot"]) if is_structure => {
                 self.no_method("GET, HEAD, POST").await
             }
+            ("POST", ["$validate"]) if extra.validate => self.validate(kind, None, body).await,
+            ("GET" | "POST", [id, "$validate"]) if extra.validate => {
+                self.validate(kind, Some(id), body).await
+            }
+            (_, ["$validate"]) if extra.validate => self.no_method("POST").await,
+            (_, [_, "$validate"]) if extra.validate => self.no_method("GET, HEAD, POST").await,
+            ("POST", ["_search"]) if extra.search_by_post => self.search_by_post(kind, body).await,
+            (_, ["_search"]) if extra.search_by_post => self.no_method("POST").await,
             ("GET", [id]) => self.read(kind, id, None).await,
             ("PUT", [id]) => self.update(kind, id, body).await,
             ("DELETE", [id]) => self.delete(kind, id).await,
@@ -97,13 +107,14 @@ impl Call<'_> {
         let asked = self.asked()?;
         let condition = asked::header(self.request, "if-none-exist");
         let condition = condition.map(Condition::of_header);
-        let incoming = self.incoming(kind, body, Operation::Create).await?;
+        let (incoming, text) = self.incoming(kind, body, Operation::Create).await?;
         let condition = condition.transpose()?;
         let key = asked::idempotency_key(self.request)?;
         let created = self
             .service
             .create(&self.peer, &incoming, condition.as_ref(), key)
-            .await;
+            .await
+            .map_err(|fault| located(fault, &text));
         let created = self.unless_refused(incoming.content, created).await?;
         let (Created::New(stored) | Created::Existing(stored)) = &created;
         // One that was there before has content of its own.
@@ -142,13 +153,13 @@ impl Call<'_> {
         builder.body(body)
     }
 
-    /// The body as a resource; of a Binary perhaps raw, then with its content already taken in.
+    /// The body as a resource, and its text; of a Binary perhaps raw, then with its content already taken in.
     async fn incoming(
         &self,
         kind: ResourceType,
         body: &mut Body,
         operation: Operation,
-    ) -> Result<Incoming, Fault> {
+    ) -> Result<(Incoming, Bytes), Fault> {
         let admitted = self.service.admit(&self.peer, operation, kind).await?;
         if !admitted.is_allowed() {
             let word = if operation == Operation::Create {
@@ -159,10 +170,10 @@ impl Call<'_> {
             return Err(Fault::denied(word, Some(admitted.reason())));
         }
         if kind == ResourceType::Binary && binary::is_raw(self.request) {
-            return self.upload(body).await;
+            return Ok((self.upload(body).await?, Bytes::new()));
         }
-        let resource = self.resource(kind, body).await?;
-        Ok(incoming(kind, resource))
+        let (resource, text) = self.resource(kind, body).await?;
+        Ok((incoming(kind, resource), text))
     }
 
     async fn update(
@@ -173,7 +184,7 @@ impl Call<'_> {
     ) -> Result<HttpResponse, Fault> {
         let asked = self.asked()?;
         let id = uuid(kind, id)?;
-        let mut incoming = self.incoming(kind, body, Operation::Update).await?;
+        let (mut incoming, text) = self.incoming(kind, body, Operation::Update).await?;
         if incoming.content.is_some() {
             incoming.resource = incoming.resource.with("id", id.to_string());
         }
@@ -181,7 +192,8 @@ impl Call<'_> {
         let stored = self
             .service
             .update(&self.peer, id, &incoming, if_match)
-            .await;
+            .await
+            .map_err(|fault| located(fault, &text));
         let stored = self.unless_refused(incoming.content, stored).await?;
         Ok(answer::written(
             self.service,
@@ -197,13 +209,14 @@ impl Call<'_> {
         body: &mut Body,
     ) -> Result<HttpResponse, Fault> {
         let asked = self.asked()?;
-        let incoming = self.incoming(kind, body, Operation::Update).await?;
+        let (incoming, text) = self.incoming(kind, body, Operation::Update).await?;
         let condition = Condition::of_query(self.request.query_string());
         let if_match = asked::if_match(self.request);
         let updated = self
             .service
             .update_where(&self.peer, &incoming, &condition, if_match)
-            .await;
+            .await
+            .map_err(|fault| located(fault, &text));
         let updated = self.unless_refused(incoming.content, updated).await?;
         let (status, stored) = match updated {
             Updated::Created(stored) => (StatusCode::CREATED, stored),
@@ -245,7 +258,13 @@ impl Call<'_> {
     }
 }
 
-fn incoming(kind: ResourceType, resource: Resource) -> Incoming {
+/// Findings of a validator get their lines and columns in the text that was sent.
+fn located(fault: Fault, text: &[u8]) -> Fault {
+    let findings = fault.issue_count();
+    fault.placed(|path| position(text, findings, path))
+}
+
+pub(super) fn incoming(kind: ResourceType, resource: Resource) -> Incoming {
     let holder = Holder {
         id: resource.id().map(str::to_owned),
         index: None,

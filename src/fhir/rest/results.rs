@@ -3,9 +3,10 @@
 use actix_web::HttpResponse;
 use serde_json::json;
 
-use super::asked::Asked;
+use super::asked::{self, Asked};
+use super::body::Body;
 use super::media::Summary;
-use super::{Call, answer};
+use super::{Call, LONGEST_URI, answer};
 use crate::fhir::fault::Fault;
 use crate::fhir::results;
 use crate::fhir::search::Handling;
@@ -20,7 +21,29 @@ const MOST: usize = 5000;
 
 impl Call<'_> {
     pub(super) async fn search(&self, kind: ResourceType) -> Result<HttpResponse, Fault> {
-        let asked = self.asked()?;
+        self.searched(kind, self.asked()?).await
+    }
+
+    /// The same search with its parameters in a form, which keeps them out of logs of proxies.
+    /// Links of the answer repeat them as a query, so a form is not longer than one.
+    pub(super) async fn search_by_post(
+        &self,
+        kind: ResourceType,
+        body: &mut Body,
+    ) -> Result<HttpResponse, Fault> {
+        // Strangers learn of no path, and nobody sends a form in vain.
+        self.service.admit_search(&self.peer, kind).await?;
+        let mut pairs = asked::pairs(self.request);
+        if !self.has_no_body() {
+            if !asked::is_form(self.request) {
+                return Err(Fault::unsupported_media_type());
+            }
+            pairs.extend(asked::decoded(&self.text(body, LONGEST_URI).await?));
+        }
+        self.searched(kind, Asked::by(self.request, pairs)?).await
+    }
+
+    async fn searched(&self, kind: ResourceType, asked: Asked) -> Result<HttpResponse, Fault> {
         let found = self
             .service
             .search(&self.peer, kind, &asked.pairs, asked.handling)

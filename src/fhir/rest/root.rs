@@ -66,7 +66,7 @@ impl Call<'_> {
         }
         let asked = self.asked()?;
         self.service.identity(&self.peer).await?;
-        let sent = self.resource(ResourceType::Bundle, body).await?;
+        let (sent, _) = self.resource(ResourceType::Bundle, body).await?;
         let preference = match asked.prefer {
             Return::Minimal => Preference::Minimal,
             Return::Outcome => Preference::Outcome,

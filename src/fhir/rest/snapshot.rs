@@ -40,9 +40,7 @@ impl Call<'_> {
         &self,
         body: &mut Body,
     ) -> Result<(Option<String>, Option<Resource>), Fault> {
-        let no_body = asked::header(self.request, "content-length").is_none_or(|size| size == "0")
-            && asked::header(self.request, "content-type").is_none();
-        if no_body {
+        if self.has_no_body() {
             return Ok((None, None));
         }
         let parameters = self.any_resource(body).await?;

@@ -20,10 +20,12 @@ mod search;
 mod snapshot;
 mod stop;
 mod stored;
+mod trial;
 mod valid;
 mod write;
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -42,7 +44,7 @@ use crate::store::fhir::generations::Generations;
 use crate::store::fhir::inserts::Inserts;
 use crate::store::fhir::reads::Reads;
 use crate::store::fhir::{directory, event, sweep};
-use crate::store::{AsyncPgConnection, Statements, Store};
+use crate::store::{self, AsyncPgConnection, Statements, Store};
 
 pub use binary::{ContentReader, Piece, Upload};
 pub use condition::Condition;
@@ -52,6 +54,7 @@ pub use interact::{Created, Updated};
 pub use profiles::Profiles;
 pub use search::Found;
 pub use stored::{Stored, http_date};
+pub(crate) use trial::{Question, Verdict};
 
 pub(crate) use ground::Ground;
 use ground::Progress;
@@ -287,6 +290,15 @@ impl Service {
         self.settle(peer, Start::Reading, work).await
     }
 
+    /// Runs work within a transaction that is taken back, whatever came of it.
+    pub(crate) async fn rehearse<T: Send>(
+        &self,
+        peer: &Peer,
+        work: impl Work<T>,
+    ) -> Result<T, Fault> {
+        self.settle(peer, Start::Rehearsal, work).await
+    }
+
     async fn settle<T: Send>(
         &self,
         peer: &Peer,
@@ -361,6 +373,7 @@ impl Service {
                 };
                 self.store.write(write).await?
             }
+            Start::Rehearsal => return self.rehearsed(&origin, work).await,
         };
         if let Some(directory) = done.directory {
             self.take(directory);
@@ -370,6 +383,22 @@ impl Service {
         }
         self.audit.done(&identity, done.deeds);
         Ok(done.value)
+    }
+
+    /// An error takes a transaction back, so what came of it is one.
+    async fn rehearsed<T: Send>(&self, origin: &Origin<'_>, work: impl Work<T>) -> Result<T, Stop> {
+        let rehearsal = async move |conn: &mut AsyncPgConnection| {
+            let mut ground = origin.ground(Some(conn));
+            Err::<Infallible, _>(match work(&mut ground).await {
+                Ok(value) => TakenBack::Value(value),
+                Err(stop) => TakenBack::Stop(stop),
+            })
+        };
+        match self.store.write(rehearsal).await {
+            Ok(never) => match never {},
+            Err(TakenBack::Value(value)) => Ok(value),
+            Err(TakenBack::Stop(stop)) => Err(stop),
+        }
     }
 
     /// Tells all nodes of what was written here, until the future is dropped. The hint is sent
@@ -449,6 +478,20 @@ enum Start {
     Unconnected,
     Reading,
     Transaction,
+    /// A transaction of which nothing remains, neither in the store nor in the audit trail.
+    Rehearsal,
+}
+
+/// How a rehearsal ended.
+enum TakenBack<T> {
+    Value(T),
+    Stop(Stop),
+}
+
+impl<T> From<store::Error> for TakenBack<T> {
+    fn from(error: store::Error) -> Self {
+        Self::Stop(error.into())
+    }
 }
 
 /// What came of one attempt.

@@ -9,7 +9,7 @@ use super::stop::Stop;
 use super::stored::Stored;
 use super::{Peer, Service};
 use crate::fhir::audit::Act;
-use crate::fhir::authorize::{AccessFilter, Operation, admit};
+use crate::fhir::authorize::{AccessFilter, Operation};
 use crate::fhir::fault::Fault;
 use crate::fhir::search::{self, Handling, Hit, Query, Visible};
 use crate::r4::ResourceType;
@@ -34,6 +34,14 @@ impl Found {
 }
 
 impl Service {
+    /// What identity and type alone decide, before a form is read.
+    pub async fn admit_search(&self, peer: &Peer, kind: ResourceType) -> Result<(), Fault> {
+        self.attempt(peer, async |ground| {
+            ground.admit(Operation::Search, kind, "search")
+        })
+        .await
+    }
+
     pub async fn search(
         &self,
         peer: &Peer,
@@ -55,10 +63,7 @@ impl Ground<'_> {
         pairs: &[(String, String)],
         handling: Handling,
     ) -> Result<Found, Stop> {
-        let admitted = admit(&self.identity, Operation::Search, kind);
-        if !admitted.is_allowed() {
-            return Err(Fault::denied("search", Some(admitted.reason())).into());
-        }
+        self.admit(Operation::Search, kind, "search")?;
         let page_count = self.service.settings().page_count;
         let page_count = i32::try_from(page_count).unwrap_or(i32::MAX);
         let query = search::parse(kind, pairs, page_count, handling)

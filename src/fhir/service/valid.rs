@@ -22,7 +22,8 @@ impl Ground<'_> {
             return Ok(resource);
         }
         let (resource, content_type) = with_plain_content_type(resource);
-        let (findings, mut resource) = self.judged(resource).await?;
+        let library = Arc::clone(self.directory.library());
+        let (findings, mut resource) = self.judged(&library, resource, &[]).await?;
         if findings.iter().any(|finding| finding.rule == Finding::CODE) {
             // As the reference, which reads such codes as values of an enumeration.
             let texts: Vec<&str> = errors(&findings)
@@ -45,16 +46,33 @@ impl Ground<'_> {
         Ok(resource)
     }
 
-    /// What there is to say of a resource; definitions that are not in the library yet are loaded.
-    async fn judged(&mut self, resource: Resource) -> Result<(Vec<Finding>, Resource), Stop> {
+    /// What there is to say of a resource that is not to be stored.
+    pub async fn findings(
+        &mut self,
+        library: &Arc<Library>,
+        resource: Resource,
+        profiles: &[String],
+    ) -> Result<Vec<Finding>, Stop> {
+        let (resource, _) = with_plain_content_type(resource);
+        let (findings, _) = self.judged(library, resource, profiles).await?;
+        Ok(findings)
+    }
+
+    /// What there is to say of a resource, by the profiles that it claims and by these; definitions
+    /// that are not in the library yet are loaded.
+    async fn judged(
+        &mut self,
+        library: &Arc<Library>,
+        resource: Resource,
+        profiles: &[String],
+    ) -> Result<(Vec<Finding>, Resource), Stop> {
         let is_small = resource.resource_type() == Some(ResourceType::Task);
         let mut value = Arc::new(resource.into_value());
         for _ in 0..MOST_ROUNDS {
-            let library = Arc::clone(self.directory.library());
             let judged = if is_small {
-                validate::judge(&library, &value, &[])
+                judge(library, &value, profiles)
             } else {
-                elsewhere(&library, &value).await?
+                elsewhere(library, &value, profiles).await?
             };
             match judged {
                 Ok(findings) => {
@@ -63,7 +81,7 @@ impl Ground<'_> {
                     let resource = resource.ok_or_else(|| Fault::internal("no resource"))?;
                     return Ok((findings, resource));
                 }
-                Err(Missing(ids)) => self.stock(&library, &ids).await?,
+                Err(Missing(ids)) => self.stock(library, &ids).await?,
             }
             // Nobody else holds it now.
             Arc::make_mut(&mut value);
@@ -87,13 +105,19 @@ fn errors(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
     findings.iter().filter(|finding| finding.is_error())
 }
 
+fn judge(library: &Library, value: &Value, profiles: &[String]) -> Result<Vec<Finding>, Missing> {
+    let profiles: Vec<&str> = profiles.iter().map(String::as_str).collect();
+    validate::judge(library, value, &profiles)
+}
+
 /// Judges where it disturbs no other request: documents may be large.
 async fn elsewhere(
     library: &Arc<Library>,
     value: &Arc<Value>,
+    profiles: &[String],
 ) -> Result<Result<Vec<Finding>, Missing>, Stop> {
-    let (library, value) = (Arc::clone(library), Arc::clone(value));
-    let work = tokio::task::spawn_blocking(move || validate::judge(&library, &value, &[]));
+    let (library, value, profiles) = (Arc::clone(library), Arc::clone(value), profiles.to_vec());
+    let work = tokio::task::spawn_blocking(move || judge(&library, &value, &profiles));
     work.await
         .map_err(|error| Fault::internal(error.to_string()).into())
 }

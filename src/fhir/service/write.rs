@@ -34,17 +34,21 @@ pub(crate) struct Incoming {
 impl Ground<'_> {
     /// Everything a create asks for but the insert itself. The result has its references settled.
     pub async fn prepare_create(&mut self, incoming: &Incoming) -> Result<Resource, Stop> {
-        let mut new = incoming.resource.clone();
-        reference::absolute_urls(&mut new, self.base_url());
-        self.require(&Request::create(incoming.kind, &new), "create")
-            .await?;
-        profile::ensure(&mut new);
-        without_snapshot(&mut new);
+        let new = self.admit_create(incoming).await?;
         let mut new = self.validated(new).await?;
         let Incoming { holder, checks, .. } = incoming;
         self.settle_references(&mut new, holder, Leniency::None, *checks)
             .await?;
         Ok(new)
+    }
+
+    /// What a create is judged by its profiles as, if the rules allow it.
+    pub async fn admit_create(&mut self, incoming: &Incoming) -> Result<Resource, Stop> {
+        let mut new = incoming.resource.clone();
+        reference::absolute_urls(&mut new, self.base_url());
+        self.require(&Request::create(incoming.kind, &new), "create")
+            .await?;
+        Ok(completed(new))
     }
 
     /// Inserts what [`Self::prepare_create`] made.
@@ -92,6 +96,17 @@ impl Ground<'_> {
         }
     }
 
+    /// What an update is judged by its profiles as, if the rules allow it.
+    pub async fn admit_update(&mut self, old: &Row, incoming: &Incoming) -> Result<Resource, Stop> {
+        let before = parsed(&old.document)
+            .ok_or_else(|| Fault::internal(format!("document of {} is broken", old.id)))?;
+        let mut new = incoming.resource.clone();
+        reference::absolute_urls(&mut new, self.base_url());
+        self.require(&Request::update(incoming.kind, &before, &new), "update")
+            .await?;
+        Ok(completed(new))
+    }
+
     /// The next version of `old`, judged against it.
     pub async fn replace(
         &mut self,
@@ -99,14 +114,7 @@ impl Ground<'_> {
         incoming: &Incoming,
         if_match: Option<i64>,
     ) -> Result<Stored, Stop> {
-        let before = parsed(&old.document)
-            .ok_or_else(|| Fault::internal(format!("document of {} is broken", old.id)))?;
-        let mut new = incoming.resource.clone();
-        reference::absolute_urls(&mut new, self.base_url());
-        self.require(&Request::update(incoming.kind, &before, &new), "update")
-            .await?;
-        profile::ensure(&mut new);
-        without_snapshot(&mut new);
+        let mut new = self.admit_update(old, incoming).await?;
         let leniency = Leniency::of_update(&new);
         if leniency != Leniency::All {
             new = self.validated(new).await?;
@@ -249,13 +257,16 @@ impl Ground<'_> {
     }
 }
 
-/// A profile is stored without the snapshot of its differential (§4.11).
-fn without_snapshot(new: &mut Resource) {
+/// With the default profile of its type. A profile is stored without the snapshot of its
+/// differential (§4.11).
+pub(super) fn completed(mut new: Resource) -> Resource {
+    profile::ensure(&mut new);
     if new.resource_type() == Some(ResourceType::StructureDefinition)
         && new.get("differential").is_some()
     {
         new.members_mut().shift_remove("snapshot");
     }
+    new
 }
 
 /// The resource that a Binary takes its visibility from.

@@ -7,8 +7,8 @@
 //! addresses that it depends on, and goes when one of them changes.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use uuid::Uuid;
 
@@ -44,7 +44,12 @@ pub struct Entry {
 pub struct Library {
     entries: HashMap<String, Vec<Entry>>,
     held: RwLock<Held>,
+    /// Those that [`Library::only`] made last.
+    parts: Mutex<VecDeque<(HashSet<Uuid>, Arc<Self>)>>,
 }
+
+/// Most parts that are kept: identities with the same rights share one.
+const MOST_PARTS: usize = 8;
 
 /// A profile, or why it cannot be used.
 type Compiled = Result<Arc<Profile>, Arc<str>>;
@@ -96,6 +101,27 @@ impl Library {
             }
         }
         library
+    }
+
+    /// The same library with these resources of the store only; `None` if that is all of it.
+    #[must_use]
+    pub fn only(&self, ids: HashSet<Uuid>) -> Option<Arc<Self>> {
+        let is_open = |entry: &&Entry| ids.contains(&entry.id);
+        let known = || self.entries.values().flatten();
+        if known().all(|entry| is_open(&entry)) {
+            return None;
+        }
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, part)) = parts.iter().find(|(other, _)| *other == ids) {
+            return Some(Arc::clone(part));
+        }
+        let part = Self::new(known().filter(is_open).cloned());
+        let documents = self.held().documents.clone().into_iter();
+        part.held_mut().documents = documents.filter(|(id, _)| ids.contains(id)).collect();
+        let part = Arc::new(part);
+        parts.truncate(MOST_PARTS - 1);
+        parts.push_front((ids, Arc::clone(&part)));
+        Some(part)
     }
 
     fn add(&mut self, entry: Entry) {
@@ -152,6 +178,7 @@ impl Library {
         let mut library = Self {
             entries,
             held: RwLock::new(held),
+            parts: Mutex::default(),
         };
         if let Some(new) = new {
             library.add(new);

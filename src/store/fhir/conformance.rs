@@ -78,6 +78,21 @@ pub async fn addresses(
     .await?)
 }
 
+/// The current resources of this type that are open to any of these keys.
+pub async fn open_to(
+    conn: &mut AsyncPgConnection,
+    kind: ResourceType,
+    keys: &[String],
+) -> Result<Vec<Uuid>, Error> {
+    Ok(resource::table
+        .filter(resource::kind.eq(kind.code()))
+        .filter(resource::deleted.is_null())
+        .filter(resource::access.overlaps_with(keys))
+        .select(resource::id)
+        .load(conn)
+        .await?)
+}
+
 /// The documents of these resources, of those that are current.
 pub async fn documents(
     conn: &mut AsyncPgConnection,

@@ -66,6 +66,25 @@ impl Launch {
 
     /// Starts the node and waits until it listens.
     pub async fn start(self) -> Server {
+        let role = self.role;
+        let (mut server, status) = self.begin().await;
+        let port = if role == "fhir" { server.port } else { status };
+        server.listening(port).await;
+        server
+    }
+
+    /// Starts a node that cannot start; what it says of it.
+    pub async fn refused(self) -> String {
+        let (mut server, _) = self.begin().await;
+        until("the node ends", START, async || {
+            server.child.try_wait().unwrap().is_some()
+        })
+        .await;
+        server.log()
+    }
+
+    /// The process of the node, and the port for health checks.
+    async fn begin(self) -> (Server, u16) {
         let url = match self.database {
             Some(url) => url,
             None => testing::fresh_database().await.url.unwrap(),
@@ -98,7 +117,7 @@ impl Launch {
             .stderr(err)
             .spawn()
             .unwrap();
-        let mut server = Server {
+        let server = Server {
             base_url: format!("https://localhost:{}/fhir", self.port),
             world: self.world,
             member: self.member,
@@ -107,10 +126,7 @@ impl Launch {
             log,
             clients: Mutex::default(),
         };
-        server
-            .listening(if role == "fhir" { self.port } else { status })
-            .await;
-        server
+        (server, status)
     }
 }
 
