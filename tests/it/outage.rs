@@ -6,7 +6,7 @@
 //! | down for longer than the deadline | [`a_partner_that_stays_away_fails_the_task_at_the_deadline`], with a deadline of two seconds |
 //! | own FHIR server down | `user_task`, and [`messages_that_come_while_the_engine_cannot_reach_its_mailbox_are_not_lost`] |
 //! | answer lost after the commit, reply before the receiver waits | [`a_lost_answer_doubles_nothing_and_an_early_reply_waits_for_its_receiver`] |
-//! | duplicates | [`a_message_sent_twice_is_taken_once`] |
+//! | duplicates | [`a_message_sent_twice_is_taken_once`], [`a_process_that_is_started_twice_with_the_same_words_runs_once`] |
 //! | reordering | [`messages_of_one_conversation_are_taken_in_whatever_order_they_come`] |
 
 use std::sync::Arc;
@@ -196,10 +196,67 @@ async fn a_message_sent_twice_is_taken_once() {
         "in-progress",
         "undisturbed"
     );
-    pair.say("second", "twice").await;
+
+    // As it does it when it had no answer: word for word what it said before. Not even where the
+    // message is awaited once more is that one of its own.
+    let second = pair.asker.request("bpe-b", &message("second", "twice"));
+    let mut said = Vec::new();
+    for _ in 0..2 {
+        let stored = partner.create(&second).await;
+        said.push(stored["id"].as_str().unwrap().to_owned());
+    }
     pair.is_over(&talk).await;
+    assert_ne!(said[0], said[1]);
+    is_taken_once(&pair, &said).await;
     let once = pair.asker.ended(ids[0].as_str().unwrap()).await;
     assert_eq!(once["status"], "completed", "{once:#}");
+}
+
+/// Of Tasks that say the same one is completed, and each of the others names it.
+async fn is_taken_once(pair: &Pair, said: &[String]) {
+    let mut taken = Vec::new();
+    let mut named = Vec::new();
+    for id in said {
+        let task = pair.asker.ended(id).await;
+        match task["status"].as_str() {
+            Some("completed") => taken.push(format!("Duplicate of Task/{id}")),
+            _ => named.push(outputs(&task).remove(0).1),
+        }
+    }
+    assert_eq!(taken, named);
+}
+
+/// The same for the message that starts a process: two Tasks of a peer that had no answer start one
+/// instance. What is said again later, or without a business key, starts another (§12.3 N2).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_started_twice_with_the_same_words_runs_once() {
+    let pair = Pair::start(&["bpe.message-grace=2s"]).await;
+    let ourselves = pair.asker.mailbox().client("bpe-a");
+    let start = pair.asker.request("bpe-a", &message("talk", "start"));
+    let mut said = Vec::new();
+    for _ in 0..2 {
+        let stored = ourselves.create(&start).await;
+        said.push(stored["id"].as_str().unwrap().to_owned());
+    }
+    pair.questions("start").await;
+    pair.say("first", "start").await;
+    pair.say("second", "start").await;
+    is_taken_once(&pair, &said).await;
+    assert_eq!(pair.questions("start").await.len(), 1, "one instance");
+
+    let mut keyless = message("talk", "");
+    keyless.business_key = None;
+    let keyless = pair.asker.request("bpe-a", &keyless);
+    for _ in 0..2 {
+        let id = ourselves.create(&keyless).await["id"].clone();
+        pair.asker
+            .task_when(id.as_str().unwrap(), "in-progress")
+            .await;
+    }
+    until("both ask", PATIENCE, async || {
+        pair.partner.tasks("question").await.len() == 3
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

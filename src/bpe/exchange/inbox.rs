@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 
 use super::process::process_of;
@@ -17,7 +18,7 @@ use crate::bpe::runtime::{
 };
 use crate::r4::view::task::{self, Status, Task};
 use crate::r4::{Resource, dsf, json};
-use crate::store::bpe::inbox::{self, Entry};
+use crate::store::bpe::inbox::{self, Claimed, Entry};
 use crate::store::bpe::instance::{self, Candidate};
 
 /// How soon to look again at a Task whose instance is busy, in seconds.
@@ -28,6 +29,9 @@ const HELD: f64 = 1.0;
 const PAUSED: f64 = 2.0;
 /// How soon to try again when the own server does not answer, in seconds.
 const UNREACHABLE: f64 = 2.0;
+
+/// What is said of a process that nobody brings, or that is not offered any more (§3.5).
+const NOT_FOUND: &str = "Process not found";
 
 /// The worker of the inbox.
 #[derive(Clone)]
@@ -108,6 +112,7 @@ impl Inbox {
 
     /// Makes the Task ours on the server; nothing when it is not ours to handle, or not now.
     async fn claim(&self, entry: &Entry, task: &mut Resource) -> Result<Option<Resource>, Error> {
+        let digest = digest(task);
         if Task(task).business_key().is_none() {
             task::add_input(
                 task,
@@ -122,17 +127,25 @@ impl Inbox {
                 self.postpone(entry, UNREACHABLE).await?;
                 return Ok(None);
             }
-            Err(trouble) => match self.claimed_before(entry, &trouble).await? {
+            Err(trouble) => match self.claimed_before(entry, task, &trouble).await? {
                 Some(task) => task,
                 None => return Ok(None),
             },
         };
         let document = text(&claimed);
         let store = self.runtime.store();
-        let ours = store
-            .read(async |conn| inbox::claimed(conn, entry, &document).await)
+        let outcome = store
+            .read(async |conn| inbox::claimed(conn, entry, &document, digest.as_deref()).await)
             .await?;
-        Ok(ours.then_some(claimed))
+        match outcome {
+            Claimed::Ours => Ok(Some(claimed)),
+            Claimed::Lost => Ok(None),
+            Claimed::Again(first) => {
+                let text = format!("Duplicate of Task/{first}");
+                self.fail(entry, &claimed, &text).await?;
+                Ok(None)
+            }
+        }
     }
 
     /// The server refused the claim. After a crash it may be our own earlier claim that stands
@@ -140,6 +153,7 @@ impl Inbox {
     async fn claimed_before(
         &self,
         entry: &Entry,
+        task: &Resource,
         trouble: &Trouble,
     ) -> Result<Option<Resource>, Error> {
         if entry.status == "claiming" {
@@ -152,9 +166,24 @@ impl Inbox {
                 Ok(_) | Err(_) => {}
             }
         }
+        // The server lets nobody work on a Task of a process that is retired, only fail it (§3.7).
+        if trouble.status() == Some(403) && !self.is_offered(task).await? {
+            self.fail(entry, task, NOT_FOUND).await?;
+            return Ok(None);
+        }
         tracing::warn!(task = %entry.task, "claim refused, nothing is started: {trouble}");
         self.forget(entry).await?;
         Ok(None)
+    }
+
+    /// Whether the process of a Task may start anything.
+    async fn is_offered(&self, task: &Resource) -> Result<bool, Error> {
+        let canonical = task.str("instantiatesCanonical").unwrap_or_default();
+        let Some(process) = process_of(canonical) else {
+            return Ok(false);
+        };
+        let definition = self.runtime.definition(&process).await?;
+        Ok(definition.is_some_and(|definition| !definition.suspended))
     }
 
     async fn dispatch(&self, entry: &Entry, document: Resource) -> Result<(), Error> {
@@ -220,7 +249,7 @@ impl Inbox {
             })
             .await?;
         let Some(definition) = definition else {
-            return Ok(Receiver::Nobody("Process not found".to_owned()));
+            return Ok(Receiver::Nobody(NOT_FOUND.to_owned()));
         };
         if let Some(receiver) = waiting(&candidates, task.correlation_key()) {
             return Ok(receiver);
@@ -230,7 +259,7 @@ impl Inbox {
         }
         let start = definition.graph.message_start(message);
         Ok(match start {
-            Some(_) if definition.suspended => Receiver::Nobody("Process not found".to_owned()),
+            Some(_) if definition.suspended => Receiver::Nobody(NOT_FOUND.to_owned()),
             Some(at) => {
                 if !candidates.is_empty() {
                     tracing::warn!(
@@ -241,7 +270,7 @@ impl Inbox {
                 Receiver::Start(Box::new(definition), at)
             }
             None if candidates.is_empty() && definition.suspended => {
-                Receiver::Nobody("Process not found".to_owned())
+                Receiver::Nobody(NOT_FOUND.to_owned())
             }
             None if candidates.is_empty() => Receiver::Nobody(format!(
                 "Process with start message-name '{message}' not found"
@@ -309,6 +338,19 @@ fn waiting(candidates: &[Candidate], correlation_key: Option<&str>) -> Option<Re
         None => Some(Receiver::Instance(first.clone())),
         Some(_) => Some(Receiver::Nobody("Unable to correlate Task".to_owned())),
     }
+}
+
+/// What names a message: all that its sender says, the time at which it was written included. A peer
+/// that has no answer and knows no `Idempotency-Key` sends the same once more, in another Task
+/// (spec/bpe.md §14 #18). Where the sender gives no business key everything begins anew.
+fn digest(task: &Resource) -> Option<Vec<u8>> {
+    Task(task).business_key()?;
+    let mut members = task.members().clone();
+    for of_server in ["id", "meta", "text", "status"] {
+        members.shift_remove(of_server);
+    }
+    let text = serde_json::Value::Object(members).to_string();
+    Some(Sha256::digest(text).to_vec())
 }
 
 /// What makes a Task fail before anybody asks for its receiver.

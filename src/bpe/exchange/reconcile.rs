@@ -59,6 +59,10 @@ async fn round(
         .await?
         > 0
     {}
+    let store = runtime.store();
+    store
+        .read(async |conn| inbox::sweep_heard(conn).await)
+        .await?;
     let mut orphans = HashSet::new();
     for page in 1.. {
         let query = format!("Task?status=in-progress&_sort=_id&_page={page}");

@@ -4,7 +4,9 @@
 //! `claimed` (it has) → `delivered` (an instance has it) → `answered` (its end is in the outbox).
 
 use diesel::QueryableByName;
-use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{
+    Array, BigInt, Binary, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid,
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -93,23 +95,61 @@ pub async fn take(
     Ok(rows)
 }
 
-/// The Task is ours on the server; `document` is what the server answered. A crash of the database
-/// may forget it: the server then shows the claim as ours.
+/// How a claim is noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimed {
+    Ours,
+    /// It says what this other Task said, which was taken in before.
+    Again(Uuid),
+    /// Somebody else works on it.
+    Lost,
+}
+
+/// The Task is ours on the server; `document` is what the server answered, `digest` what names a
+/// message that may come twice. A crash of the database may forget it: the server then shows the
+/// claim as ours.
 pub async fn claimed(
     conn: &mut AsyncPgConnection,
     entry: &Entry,
     document: &str,
-) -> Result<bool, Error> {
-    let rows = statement(format!(
-        "update inbox set status = 'claimed', document = $3
-         where task = $1 and lease_epoch = $2 and {FORGETTABLE}",
+    digest: Option<&[u8]>,
+) -> Result<Claimed, Error> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Nullable<SqlUuid>)]
+        before: Option<Uuid>,
+    }
+    let rows: Vec<Row> = statement(format!(
+        "with before as (select task from heard where digest = $4 and task <> $1),
+             own as (
+                 update inbox set
+                     status = case when exists (select from before) then status else 'claimed' end,
+                     document = case when exists (select from before) then document else $3 end
+                 where task = $1 and lease_epoch = $2 and {FORGETTABLE} returning task),
+             noted as (
+                 insert into heard (digest, task) select $4, task from own where $4 is not null
+                 on conflict (digest) do nothing)
+         select (select task from before) as before from own",
     ))
     .bind::<SqlUuid, _>(entry.task)
     .bind::<BigInt, _>(entry.lease_epoch)
     .bind::<Text, _>(document)
-    .execute(conn)
+    .bind::<Nullable<Binary>, _>(digest)
+    .load(conn)
     .await?;
-    Ok(rows == 1)
+    Ok(match rows.as_slice() {
+        [] => Claimed::Lost,
+        [Row { before: Some(task) }, ..] => Claimed::Again(*task),
+        [Row { before: None }, ..] => Claimed::Ours,
+    })
+}
+
+/// Forgets messages that came so long ago that nobody sends them again.
+pub async fn sweep_heard(conn: &mut AsyncPgConnection) -> Result<(), Error> {
+    statement("delete from heard where at < clock_timestamp() - interval '1 day'")
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// Forgets a Task that is not ours to handle.
@@ -240,6 +280,21 @@ pub async fn of_instance(conn: &mut AsyncPgConnection, instance: Uuid) -> Result
     .load(conn)
     .await?;
     Ok(rows)
+}
+
+/// A Task as the instance that holds it left it; nothing when it is answered.
+pub async fn held(conn: &mut AsyncPgConnection, task: Uuid) -> Result<Option<String>, Error> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        document: String,
+    }
+    let rows: Vec<Row> =
+        statement("select document from inbox where task = $1 and status = 'delivered'")
+            .bind::<SqlUuid, _>(task)
+            .load(conn)
+            .await?;
+    Ok(rows.into_iter().next().map(|row| row.document))
 }
 
 /// Which of these Tasks nobody here knows.

@@ -67,7 +67,7 @@ pub async fn waits(conn: &mut AsyncPgConnection) -> Result<Vec<Wait>, Error> {
 /// Removes everything that was ever deployed or run.
 pub async fn clear(conn: &mut AsyncPgConnection) -> Result<(), Error> {
     statement(
-        "truncate definition, instance, subscription, job, inbox, outbox, history,
+        "truncate definition, instance, subscription, job, inbox, heard, outbox, history,
              history_instance, start_timer, control, user_task cascade",
     )
     .execute(conn)

@@ -92,7 +92,8 @@ async fn claimed(conn: &mut AsyncPgConnection, task: Uuid, key: &str) -> inbox::
     assert!(inbox::receive(conn, task, 1, "{}", key).await.unwrap());
     let taken = inbox::take(conn, 10, 60.0).await.unwrap();
     let entry = taken.into_iter().find(|entry| entry.task == task).unwrap();
-    assert!(inbox::claimed(conn, &entry, "{}").await.unwrap());
+    let outcome = inbox::claimed(conn, &entry, "{}", None).await.unwrap();
+    assert_eq!(outcome, inbox::Claimed::Ours);
     entry
 }
 
