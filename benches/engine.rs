@@ -134,6 +134,7 @@ fn done() -> Performance {
         tasks: Vec::new(),
         task: None,
         outcome: Performed::Done,
+        shown: false,
     }
 }
 

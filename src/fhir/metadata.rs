@@ -76,7 +76,7 @@ pub fn statement(service: &Service, profiles: &Profiles) -> Resource {
         .with("kind", "instance")
         .with(
             "software",
-            json!({ "name": "dsf", "version": env!("CARGO_PKG_VERSION") }),
+            json!({ "name": "Data Sharing Framework", "version": env!("CARGO_PKG_VERSION") }),
         )
         .with(
             "implementation",

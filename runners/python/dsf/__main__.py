@@ -8,11 +8,13 @@ import sys
 import traceback
 
 from .api import Api, ErrorBoundaryEvent, HostError
+from .form import composed
 from .variables import Target, Variables, decode
 
 MEMBERS = [
     "execute", "notify", "additionalInputParameters", "afterSend", "handleException",
-    "handleErrorBoundaryEvent", "beforeQuestionnaireResponseCreate", "afterQuestionnaireResponseCreate",
+    "handleErrorBoundaryEvent", "getPractitioners", "getPractitionerRoles", "createQuestionnaireResponse",
+    "beforeQuestionnaireResponseCreate", "afterQuestionnaireResponseCreate",
 ]
 
 
@@ -120,7 +122,8 @@ class Call:
             json.dumps(answer, allow_nan=False)
         except Exception as exception:  # Whatever it is, it is the plugin's, and the host's to judge.
             answer = {"error": failure(exception)}
-        return {**answer, "settings": self.variables.settings, "tasks": list(self.variables.changed.values())}
+        tasks = list(self.variables.changed.values())
+        return {**answer, "settings": self.variables.settings, "tasks": tasks, "shown": self.variables.shown}
 
     def run(self):
         name = self.params["member"]
@@ -163,10 +166,18 @@ class Call:
             return {"send": sender.wanted}
         if name in ("execute", "notify"):
             return fitting(function, api, variables, *extras)
-        if name.endswith("QuestionnaireResponseCreate"):
-            form = params["form"]
-            return {"form": fitting(function, api, variables, params["values"], form) or form}
+        if name == "beforeQuestionnaireResponseCreate":
+            return composed(self.form_function, params["form"], params["questionnaire"])
+        if name == "afterQuestionnaireResponseCreate":
+            fitting(function, api, variables, params["values"], params["form"])
+            return None
         return fitting(function, api, variables, *self.message())
+
+    def form_function(self, name, *more):
+        function = member(self.entry, name)
+        if callable(function):
+            return fitting(function, self.api, self.variables, self.params["values"], *more)
+        return None
 
 
 def failure(exception):

@@ -6,7 +6,8 @@ import uuid
 from urllib.parse import quote
 
 from . import helpers
-from .client import ClientConfigProvider, DsfClientProvider, OidcClientProvider
+from .client import DsfClientProvider, OidcClientProvider
+from .config import ClientConfigProvider
 from .helpers import SID_ENDPOINT, SID_ORGANIZATION, identifier_of
 from .variables import Targets, create_target
 
@@ -99,9 +100,9 @@ class Directory:
         if role:
             coding = {"system": ORGANIZATION_ROLE, "code": role} if isinstance(role, str) else role
             query += f"&role={encoded(coding['system'] + '|' + coding['code'])}"
-        if members:
-            tokens = ",".join(organization_token(one) for one in members)
-            query += f"&participating-organization:identifier={tokens}"
+        # A server of the DSF looks for one identifier at a time.
+        if len(members) == 1:
+            query += f"&participating-organization:identifier={organization_token(members[0])}"
         query += (
             "&_include=OrganizationAffiliation:participating-organization"
             "&_include=OrganizationAffiliation:endpoint&_sort=_id"
@@ -114,7 +115,8 @@ class Directory:
                 continue
             member = known.get(plain_reference(one.get("participatingOrganization")))
             endpoints = [known.get(plain_reference(reference)) for reference in one.get("endpoint", [])]
-            if member and member.get("active"):
+            wanted = len(members) < 2 or (identifier_of(member, SID_ORGANIZATION) or {}).get("value") in members
+            if member and member.get("active") and wanted:
                 active = [endpoint for endpoint in endpoints if endpoint and endpoint.get("status") == "active"]
                 memberships.append((one, member, active))
         return memberships
@@ -523,6 +525,9 @@ class ProxyConfig:
     def getUsername(self):
         return (self._proxy or {}).get("username")
 
+    def getPassword(self):
+        return (self._proxy or {}).get("password")
+
     def getNoProxyUrls(self):
         return list((self._proxy or {}).get("except", []))
 
@@ -570,13 +575,13 @@ class Api:
         return DataLogger(self._host, self._plugin)
 
     def getDsfClientProvider(self):
-        return DsfClientProvider(self._host, self._plugin["baseUrl"])
+        return DsfClientProvider(self._host, self._plugin["baseUrl"], self.getEndpointProvider())
 
     def getFhirClientProvider(self):
-        return DsfClientProvider(self._host, self._plugin["baseUrl"])
+        return DsfClientProvider(self._host, self._plugin["baseUrl"], self.getEndpointProvider())
 
     def getFhirClientConfigProvider(self):
-        return ClientConfigProvider(self._host)
+        return ClientConfigProvider(self._host, self.getProxyConfig())
 
     def getOidcClientProvider(self):
         return OidcClientProvider(self._host)

@@ -274,9 +274,10 @@ def unwrapped(body):
 
 
 class DsfClientProvider:
-    def __init__(self, host, base):
+    def __init__(self, host, base, endpoints):
         self._host = host
         self._base = base
+        self._endpoints = endpoints
 
     def getLocal(self):
         return DsfClient(self._host, None, self._base)
@@ -293,16 +294,11 @@ class DsfClientProvider:
     def getById(self, id):
         if id == "#local":
             return self.getLocal()
+        if isinstance(id, str) and id.startswith("#"):
+            endpoint = self._endpoints.getEndpoint(id[1:])
+            return endpoint and self.getByEndpoint(endpoint)
         connection = self._host.ask({"connection": {"id": id}})
         return connection and DsfClient(self._host, {"id": id}, connection["baseUrl"])
-
-
-class ClientConfigProvider:
-    def __init__(self, host):
-        self._host = host
-
-    def getClientConfig(self, id):
-        return self._host.ask({"connection": {"id": id}})
 
 
 class OidcClient:
@@ -328,6 +324,8 @@ class OidcClientProvider:
         self._host = host
 
     def getOidcClient(self, baseUrl, clientId=None, clientSecret=None, **options):
+        if hasattr(baseUrl, "getId"):
+            return OidcClient(self._host, {"id": baseUrl.getId()})
         if clientId is None:
             return OidcClient(self._host, {"id": baseUrl})
         provider = {"baseUrl": baseUrl, "clientId": clientId, "clientSecret": clientSecret, **options}

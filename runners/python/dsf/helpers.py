@@ -13,6 +13,7 @@ READ_ORGANIZATION = f"{PROFILE}extension-read-access-organization"
 READ_ROLE = f"{PROFILE}extension-read-access-parent-organization-role"
 PROCESS_AUTHORIZATION = f"{CODE_SYSTEM}process-authorization"
 AUTHORIZATION = f"{PROFILE}extension-process-authorization"
+PRACTITIONER_ROLE = f"{CODE_SYSTEM}practitioner-role"
 FORM_AUTHORIZATION = f"{PROFILE}extension-questionnaire-authorization"
 
 
@@ -148,7 +149,10 @@ class TaskHelper:
 
 
 class StartTaskUpdater:
-    """Outputs of the start Task: a type is a Coding, or system, code and version."""
+    """Outputs of the start Task: a type is a Coding, or system, code and version.
+
+    They are on the server before the process ends.
+    """
 
     def __init__(self, variables):
         self._variables = variables
@@ -181,6 +185,7 @@ class StartTaskUpdater:
         if not task["output"]:
             del task["output"]
         self._variables.updateTask(task)
+        self._variables.shown = True
 
     def addOutput(self, *arguments):
         coding, value = self._split(arguments)
@@ -667,10 +672,13 @@ class QuestionnaireResponseHelper:
 
 
 def is_no_proxy_url(exceptions, target):
+    # Without a scheme it is the address of no server.
+    if not re.match("[A-Za-z][A-Za-z0-9+.-]*:", str(target)):
+        return False
     parts = urlsplit(target)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    port = parts.netloc and (parts.port or {"http": 80, "https": 443}.get(parts.scheme))
+    if not port or not parts.hostname:
         raise TypeError(f"{target} is not an http or https address")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
     domain = parts.hostname.partition(".")[2]
     names = [name for name in (parts.hostname, domain) if name]
     return any(one == "*" or one in names or one in [f"{name}:{port}" for name in names] for one in exceptions)

@@ -190,6 +190,8 @@ class Variables:
         self._warn = warn
         self.settings = []
         self.changed = {}
+        # The start Task is shown as it is now, before the process ends.
+        self.shown = False
 
     def _read(self, name):
         return decode(self._visible[name]) if name in self._visible else None

@@ -169,7 +169,7 @@ impl Forms {
             fields: &fields,
         };
         let form = questionnaire::form(&questionnaire, subject).map_err(Hindrance::Never)?;
-        match self.runtime.compose(entry, form).await? {
+        match self.runtime.compose(entry, questionnaire, form).await? {
             Composed::Form(form) => {
                 questionnaire::check(&form).map_err(Hindrance::Never)?;
                 Ok(*form)

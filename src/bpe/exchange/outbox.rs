@@ -15,6 +15,7 @@ use crate::bpe::runtime::{Advance, Error, LEASE, Runtime, Work};
 use crate::kernel::{Backoff, Random};
 use crate::r4::view::task::{Status, Task};
 use crate::r4::{Resource, json};
+use crate::store::bpe::inbox;
 use crate::store::bpe::outbox::{self, Entry};
 
 /// How soon to look again when the instance is busy, in seconds.
@@ -110,7 +111,11 @@ impl Outbox {
 
     /// Shows the outputs that a Task has so far. Its end carries them too, so this may fail.
     async fn update(&self, entry: &Entry) -> Result<(), Error> {
-        let Ok(task) = json::parse(entry.document.as_bytes()) else {
+        let id = entry.task.unwrap_or_default();
+        let store = self.runtime.store();
+        // As it is by now: of several updates the last one counts, whichever is sent last.
+        let held = store.read(async |conn| inbox::held(conn, id).await).await?;
+        let Some(Ok(task)) = held.map(|document| json::parse(document.as_bytes())) else {
             return self.discard(entry).await;
         };
         match self.put(task).await {

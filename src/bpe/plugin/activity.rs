@@ -42,6 +42,8 @@ pub struct Activity {
     pub class: String,
     /// Injected fields, evaluated.
     pub fields: Variables,
+    /// Of a user task: the canonical of its Questionnaire.
+    pub form_key: Option<String>,
     /// The id of the flow just taken.
     pub flow: Option<String>,
     /// An `end` listener runs because the activity is cancelled.
@@ -86,6 +88,8 @@ pub struct Performance {
     pub settings: Vec<Setting>,
     /// Tasks whose outputs the code has changed.
     pub tasks: Vec<Resource>,
+    /// The Task that started the instance is to be seen on the server as it is now.
+    pub shown: bool,
     /// What a task listener changes of its user task.
     pub task: Option<Box<TaskPatch>>,
     pub outcome: Performed,
@@ -98,6 +102,7 @@ impl Performance {
         Self {
             settings: Vec::new(),
             tasks: Vec::new(),
+            shown: false,
             task: None,
             outcome: Performed::Done,
         }
@@ -163,10 +168,11 @@ pub struct FormCode {
 }
 
 /// When code is shown the form of a user task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum FormMoment {
-    /// Before it is on the server; code may change it.
-    Before,
+    /// Before it is on the server; code may change it. With it comes the Questionnaire that it was
+    /// made of.
+    Before(Box<Resource>),
     /// When it is there.
     After,
 }

@@ -133,6 +133,7 @@ fn services(
     }
     Ok(Services::new(Outfit {
         client,
+        own: settings.client.clone(),
         outward: http::Settings {
             identity: None,
             ..settings.client.clone()

@@ -17,7 +17,7 @@ use crate::bpe::engine::{
 use crate::bpe::model::{Variable, Variables};
 use crate::bpe::plugin::package::OnFailure;
 use crate::bpe::plugin::{Activity, Message, Performance, Performed, user_task_id};
-use crate::r4::json;
+use crate::r4::{Resource, json};
 use crate::store::bpe::flush::{self, Caller, Flush, OutboxRow, Own};
 use crate::store::bpe::inbox;
 use crate::store::bpe::instance::Leased;
@@ -153,7 +153,16 @@ impl Member {
             flow,
             canceled,
         } = sending;
+        let form_key = match kind {
+            CallKind::TaskListener { task, .. } => {
+                let mut tasks = state.tasks();
+                let found = tasks.find(|one| one.id == task);
+                found.and_then(|task| task.form_key.clone())
+            }
+            _ => None,
+        };
         Activity {
+            form_key,
             process: self.definition.process.clone(),
             definition: self.definition.id,
             instance: self.id,
@@ -181,7 +190,7 @@ impl Member {
     ) -> Answer {
         let mut settings = performance.settings;
         self.note(&settings);
-        self.tasks.update(performance.tasks);
+        self.update_tasks(performance.tasks, performance.shown);
         let mut delete = None;
         let outcome = match performance.outcome {
             Performed::Done => Outcome::Done,
@@ -216,6 +225,14 @@ impl Member {
             task: performance.task.map(|task| *task),
             delete,
             outcome,
+        }
+    }
+
+    /// Takes in what code has changed of its Tasks, and shows the first of them if it shall be seen.
+    pub(super) fn update_tasks(&mut self, tasks: Vec<Resource>, shown: bool) {
+        self.tasks.update(tasks);
+        if shown {
+            self.outbox.extend(self.tasks.show());
         }
     }
 
@@ -388,7 +405,7 @@ impl Sending {
 }
 
 /// A Task as text for the database.
-pub(super) fn text(task: &crate::r4::Resource) -> String {
+pub(super) fn text(task: &Resource) -> String {
     String::from_utf8_lossy(&json::write(task, false)).into_owned()
 }
 

@@ -132,6 +132,12 @@ impl Held {
             .find(|held| held.starts && !held.answered)?;
         task::add_output(&mut start.task, output);
         start.changed = true;
+        self.show()
+    }
+
+    /// Lets people see the Task that started the instance as it is now.
+    pub(super) fn show(&self) -> Option<OutboxRow> {
+        let start = self.0.iter().find(|held| held.starts && !held.answered)?;
         Some(OutboxRow {
             id: Uuid::now_v7(),
             kind: "update",

@@ -29,7 +29,12 @@ impl Runtime {
     }
 
     /// Lets the listener of a user task change the form before it is created.
-    pub async fn compose(&self, entry: &Entry, form: Resource) -> Result<Composed, Error> {
+    pub async fn compose(
+        &self,
+        entry: &Entry,
+        questionnaire: Resource,
+        form: Resource,
+    ) -> Result<Composed, Error> {
         if !self.form_code(entry).await?.before {
             return Ok(Composed::Form(Box::new(form)));
         }
@@ -40,7 +45,8 @@ impl Runtime {
                 entry.instance,
                 wait(entry).page(),
                 async |segment: &mut Segment| {
-                    let form = show(segment, entry, FormMoment::Before, form).await?;
+                    let before = FormMoment::Before(Box::new(questionnaire));
+                    let form = show(segment, entry, before, form).await?;
                     if let Some(form) = form {
                         let document = text(&form);
                         segment.consumed.user_task = taken(entry, What::Composed { document });
@@ -181,7 +187,7 @@ async fn show(
     let (performance, form) = host.form(activity.clone(), moment, form).await;
     let member = &mut segment.members[0];
     member.note(&performance.settings);
-    member.tasks.update(performance.tasks);
+    member.update_tasks(performance.tasks, performance.shown);
     match performance.outcome {
         Performed::Failed { message, .. } => {
             fail(segment, &activity, &message).await?;

@@ -351,12 +351,12 @@ impl Host for Actor {
         }
         Performance {
             settings: acted.settings,
-            tasks: Vec::new(),
             task: acted.task.map(Box::new),
             outcome: match acted.delete {
                 Some(reason) => Performed::Delete { reason },
                 None => performed(acted.outcome),
             },
+            ..Performance::nothing()
         }
     }
 
@@ -382,13 +382,11 @@ fn performed(outcome: crate::bpe::engine::Outcome) -> Performed {
 
 fn failed(message: &str) -> Performance {
     Performance {
-        settings: Vec::new(),
-        tasks: Vec::new(),
-        task: None,
         outcome: Performed::Failed {
             kind: "failure".to_owned(),
             message: message.to_owned(),
         },
+        ..Performance::nothing()
     }
 }
 

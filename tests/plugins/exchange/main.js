@@ -21,6 +21,9 @@ export const activities = {
     variables.setString("form", input(api, variables, "form", usual));
   },
 
+  // Runs beside the listener that makes the form (spec/bpe.md §4.1).
+  "org.example.Beside": (api, variables, values) => variables.setString("beside", `${values.userTaskId} ${values.formKey}`),
+
   // Stands for the usual listener: it changes the form, and sees it once more when it is there.
   "org.example.AskForApproval": {
     beforeQuestionnaireResponseCreate(api, variables, values, form) {
@@ -36,7 +39,8 @@ export const activities = {
     const form = variables.getLatestReceivedQuestionnaireResponse();
     const same =
       form.id === variables.getString("created") &&
-      answerTo(form, "user-task-id").valueString === variables.getString("asked");
+      answerTo(form, "user-task-id").valueString === variables.getString("asked") &&
+      variables.getString("beside") === `${variables.getString("asked")} ${form.questionnaire}`;
     note(api, variables, "same-form", String(same));
     note(api, variables, "approved", String(answerTo(form, "approved").valueBoolean));
   },

@@ -15,22 +15,35 @@ pub(super) struct Call<'a> {
     pub activity: &'a Activity,
     /// A member of the entry, or `call` when the entry is a function.
     pub member: &'a str,
-    pub form_key: Option<&'a str>,
     /// `sendTaskValues` and `target` of a message.
     pub message: Option<Value>,
     /// What `handleException` is told.
     pub exception: Option<Value>,
     /// The form of a user task, for the code that has a say in it.
     pub form: Option<Value>,
+    /// What the form was made of.
+    pub questionnaire: Option<Value>,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// A call that is told of nothing but its activity.
+    pub(super) fn of(activity: &'a Activity, member: &'a str) -> Self {
+        Self {
+            activity,
+            member,
+            message: None,
+            exception: None,
+            form: None,
+            questionnaire: None,
+        }
+    }
+
     /// The input of the prelude's `call`.
     pub(super) fn input(&self) -> String {
         let activity = self.activity;
         let fields = wire::named(&activity.fields);
         let values = matches!(activity.kind, CallKind::TaskListener { .. })
-            .then(|| json!({ "formKey": self.form_key, "userTaskId": user_task(activity) }));
+            .then(|| json!({ "formKey": activity.form_key, "userTaskId": user_task(activity) }));
         json!({
             "class": activity.class,
             "member": self.member,
@@ -53,6 +66,7 @@ impl Call<'_> {
             "message": self.message,
             "exception": self.exception,
             "form": self.form,
+            "questionnaire": self.questionnaire,
         })
         .to_string()
     }
@@ -88,6 +102,8 @@ struct Answer {
     error: Option<Thrown>,
     settings: Vec<(String, Value, bool)>,
     tasks: Vec<Value>,
+    #[serde(default)]
+    shown: bool,
 }
 
 #[derive(Deserialize)]
@@ -149,6 +165,7 @@ fn understood(activity: &Activity, runner: &dyn Runner, text: &str) -> Result<Re
         performance: Performance {
             settings,
             tasks,
+            shown: answer.shown,
             task: None,
             outcome,
         },
@@ -178,9 +195,7 @@ pub(super) fn failed(kind: &str, message: &str) -> Performance {
         message: message.to_owned(),
     };
     Performance {
-        settings: Vec::new(),
-        tasks: Vec::new(),
-        task: None,
         outcome,
+        ..Performance::nothing()
     }
 }

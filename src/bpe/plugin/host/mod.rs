@@ -24,7 +24,6 @@ use super::package::{DEFAULT_LISTENERS, FORM_MEMBERS, OnFailure, Package};
 use super::runner::{Limits, Runner, Shape};
 use super::service::{Caller, Capabilities, Services, Session};
 use crate::bpe::engine::CallKind;
-use crate::bpe::model::{Kind, Task};
 use crate::kernel::Clock;
 use crate::r4::Resource;
 
@@ -43,8 +42,6 @@ pub struct Plugins {
 struct Process {
     code: Option<Arc<Code>>,
     on_failure: OnFailure,
-    /// Form keys of user tasks by their ids.
-    form_keys: HashMap<String, String>,
 }
 
 struct Code {
@@ -74,17 +71,18 @@ impl Plugins {
         let mut processes = HashMap::new();
         for package in packages {
             let code = package.code.as_ref().map(|code| {
+                let capabilities = package.manifest.capabilities.clone();
+                let proxy = services.proxy(&capabilities);
                 Arc::new(Code {
-                    runner: code.program.runner(limits, &services.proxy()),
+                    runner: code.program.runner(limits, &proxy),
                     shapes: code.shapes.clone(),
-                    capabilities: Arc::new(package.manifest.capabilities.clone()),
+                    capabilities: Arc::new(capabilities),
                 })
             });
             for process in &package.processes {
                 let ready = Process {
                     code: code.clone(),
                     on_failure: process.on_failure,
-                    form_keys: form_keys(process),
                 };
                 processes.insert(process.id.clone(), ready);
             }
@@ -104,19 +102,6 @@ impl Plugins {
     pub fn brings(&self, process: &ProcessId) -> bool {
         self.processes.contains_key(process)
     }
-}
-
-fn form_keys(process: &super::package::Process) -> HashMap<String, String> {
-    process
-        .graph
-        .iter()
-        .filter_map(|(_, node)| match &node.kind {
-            Kind::Task(Task::User(task)) => {
-                Some((node.id.clone(), task.form_key.as_ref()?.source().to_owned()))
-            }
-            _ => None,
-        })
-        .collect()
 }
 
 #[async_trait]
@@ -153,12 +138,9 @@ impl Host for Plugins {
         match (entry, delivery) {
             (Some((code, shape)), _) if shape.has(member) && message.is_some() => {
                 let call = Call {
-                    activity: &activity,
-                    member,
-                    form_key: None,
                     message,
                     exception,
-                    form: None,
+                    ..Call::of(&activity, member)
                 };
                 self.run(code, &call).await.performance
             }
@@ -172,7 +154,8 @@ impl Host for Plugins {
             return Some(FormCode::default());
         }
         let (_, shape) = self.processes.get(process)?.entry(class)?;
-        let [before, after] = FORM_MEMBERS.map(|member| shape.has(member));
+        let [earlier @ .., after] = FORM_MEMBERS.map(|member| shape.has(member));
+        let before = earlier.contains(&true);
         (before || after).then_some(FormCode { before, after })
     }
 
@@ -189,17 +172,16 @@ impl Host for Plugins {
         let Some((code, _)) = entry else {
             return (Performance::nothing(), form);
         };
-        let [before, after] = FORM_MEMBERS;
+        let [.., before, after] = FORM_MEMBERS;
+        let (member, questionnaire) = match moment {
+            FormMoment::Before(questionnaire) => (before, Some(questionnaire)),
+            FormMoment::After => (after, None),
+        };
+        let form_of = |resource: &Resource| Value::Object(resource.members().clone());
         let call = Call {
-            activity: &activity,
-            member: match moment {
-                FormMoment::Before => before,
-                FormMoment::After => after,
-            },
-            form_key: form.str("questionnaire"),
-            message: None,
-            exception: None,
-            form: Some(Value::Object(form.members().clone())),
+            form: Some(form_of(&form)),
+            questionnaire: questionnaire.as_deref().map(form_of),
+            ..Call::of(&activity, member)
         };
         let returned = self.run(code, &call).await;
         let changed = returned.value.get("form").cloned();
@@ -225,15 +207,9 @@ impl Plugins {
             CallKind::ExecutionListener { .. } | CallKind::TaskListener { .. } => "notify",
             _ => "execute",
         };
-        let call = Call {
-            activity,
-            member,
-            form_key: process.form_keys.get(&activity.node).map(String::as_str),
-            message: None,
-            exception: None,
-            form: None,
-        };
-        self.run(code, &call).await.performance
+        self.run(code, &Call::of(activity, member))
+            .await
+            .performance
     }
 
     /// A message that the code of its activity sends itself, or not.
@@ -248,12 +224,8 @@ impl Plugins {
             Err(message) => return failed("IncompleteMessage", &message),
         };
         let call = Call {
-            activity,
-            member: "execute",
-            form_key: None,
             message: Some(message),
-            exception: None,
-            form: None,
+            ..Call::of(activity, "execute")
         };
         let returned = self.run(code, &call).await;
         let wanted = returned
@@ -313,12 +285,8 @@ impl Plugins {
             );
         }
         let call = Call {
-            activity,
-            member: "additionalInputParameters",
-            form_key: None,
             message: Some(draft.for_code()),
-            exception: None,
-            form: None,
+            ..Call::of(activity, "additionalInputParameters")
         };
         let returned = self.run(code, &call).await;
         // Either there is nothing to send for, or the code has dealt with that.

@@ -44,6 +44,7 @@ async fn plugins() -> Plugins {
 
 fn activity(process: &str, kind: CallKind, class: &str) -> Activity {
     Activity {
+        form_key: None,
         flow: None,
         canceled: false,
         process: ProcessId {

@@ -1,15 +1,16 @@
 //! The native functions under the prelude, and the way of answers back into the sandbox.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use rquickjs::{Ctx, Exception, Function, Object, TypedArray};
 use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use super::raw;
@@ -18,34 +19,33 @@ use crate::bpe::plugin::runner::Outside;
 /// An answer for the question with this number.
 pub(super) type Answer = (u32, String);
 
-/// Connects one sandbox with the world: questions run on the async runtime, the thread of the
-/// sandbox waits for their answers.
+/// A question under way.
+type Asked = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// Connects one sandbox with the world: the thread of the sandbox drives its questions itself while
+/// it waits for an answer, so that one whose answer is at hand costs no change of threads. Whatever
+/// is still under way ends with the bridge.
 pub(super) struct Bridge {
-    answers: Receiver<Answer>,
     line: Line,
+    tokio: Handle,
+    open: RefCell<FuturesUnordered<Asked>>,
 }
 
 /// The sandbox's end.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Line {
     outside: Arc<Mutex<Option<Arc<dyn Outside>>>>,
-    tokio: Handle,
-    answers: Sender<Answer>,
-    open: Arc<AtomicUsize>,
-    running: Arc<Mutex<Vec<AbortHandle>>>,
+    /// Asked, and not begun.
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
 
 impl Bridge {
     pub(super) fn new(tokio: Handle) -> Self {
-        let (sender, answers) = mpsc::channel();
-        let line = Line {
-            outside: Arc::default(),
+        Self {
+            line: Line::default(),
             tokio,
-            answers: sender,
-            open: Arc::default(),
-            running: Arc::default(),
-        };
-        Self { answers, line }
+            open: RefCell::default(),
+        }
     }
 
     pub(super) fn line(&self) -> &Line {
@@ -54,65 +54,45 @@ impl Bridge {
 
     /// Says for whom the sandbox works from now on.
     pub(super) fn connect(&self, outside: Arc<dyn Outside>) {
-        *self
-            .line
-            .outside
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(outside);
+        *locked(&self.line.outside) = Some(outside);
     }
 
     /// Whether questions wait for their answers.
     pub(super) fn is_busy(&self) -> bool {
-        self.line.open.load(Ordering::Relaxed) > 0
+        !self.open.borrow().is_empty() || !locked(&self.line.asked).is_empty()
     }
 
     /// The next answer; nothing when none came in time.
     pub(super) fn answer(&self, patience: Duration) -> Option<Answer> {
-        let answer = self.answers.recv_timeout(patience).ok()?;
-        self.line.open.fetch_sub(1, Ordering::Relaxed);
-        Some(answer)
-    }
-}
-
-impl Drop for Bridge {
-    /// Nobody is there any more to take the answers.
-    fn drop(&mut self) {
-        let running = &self.line.running;
-        for task in running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .drain(..)
-        {
-            task.abort();
-        }
+        let mut open = self.open.borrow_mut();
+        open.extend(locked(&self.line.asked).drain(..));
+        let next = async { tokio::time::timeout(patience, open.next()).await };
+        self.tokio.block_on(next).ok().flatten()
     }
 }
 
 impl Line {
     fn outside(&self) -> Option<Arc<dyn Outside>> {
-        self.outside
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        locked(&self.outside).clone()
     }
 
     fn ask(&self, id: u32, question: String) {
-        self.open.fetch_add(1, Ordering::Relaxed);
-        let answers = self.answers.clone();
-        // While a module is loaded there is no call, and so nobody outside.
-        let Some(outside) = self.outside() else {
-            let refusal = r#"{"error":{"message":"not while the module is loaded"}}"#;
-            let _ = answers.send((id, refusal.to_owned()));
-            return;
+        let outside = self.outside();
+        let asked = async move {
+            match outside {
+                Some(outside) => (id, outside.ask(question).await),
+                // While a module is loaded there is no call, and so nobody outside.
+                None => (id, NOT_YET.to_owned()),
+            }
         };
-        let task = self.tokio.spawn(async move {
-            let answer = outside.ask(question).await;
-            // A call that timed out no longer listens.
-            let _ = answers.send((id, answer));
-        });
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.push(task.abort_handle());
+        locked(&self.asked).push(Box::pin(asked));
     }
+}
+
+const NOT_YET: &str = r#"{"error":{"message":"not while the module is loaded"}}"#;
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The `native` object of the prelude but for `part`. Without a line, code can reach nothing at all.

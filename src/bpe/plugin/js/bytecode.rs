@@ -31,8 +31,9 @@ impl Bytecode {
             .iter()
             .map(|(path, source)| (path.clone(), source.as_str()));
         Ok(Self {
-            prelude: compile(prelude)?,
-            modules: compile(modules)?,
+            // Exceptions name lines of the plugin, never of the prelude.
+            prelude: compile(prelude, true)?,
+            modules: compile(modules, false)?,
         })
     }
 
@@ -62,15 +63,24 @@ impl Bytecode {
     }
 }
 
-fn compile<'a>(sources: impl Iterator<Item = (String, &'a str)>) -> Result<Vec<Compiled>, Error> {
+/// Source text is left out, and on demand what tells the lines.
+fn compile<'a>(
+    sources: impl Iterator<Item = (String, &'a str)>,
+    strip_debug: bool,
+) -> Result<Vec<Compiled>, Error> {
     let engine = |error: rquickjs::Error| Error::Engine(error.to_string());
     let runtime = Runtime::new().map_err(engine)?;
     let context = Context::full(&runtime).map_err(engine)?;
+    let options = || WriteOptions {
+        strip_source: true,
+        strip_debug,
+        ..WriteOptions::default()
+    };
     context.with(|ctx| {
         let mut compiled = Vec::new();
         for (name, source) in sources {
             let module = Module::declare(ctx.clone(), name.as_str(), source).map_err(engine)?;
-            let bytes = module.write(WriteOptions::default()).map_err(engine)?;
+            let bytes = module.write(options()).map_err(engine)?;
             compiled.push(Compiled { name, bytes });
         }
         Ok(compiled)

@@ -33,6 +33,9 @@ type ResourceId = { resourceType: string; id: string; versionId: string | null }
 type Identity = { local: boolean; organization: Organization; practitionerRoles?: Coding[] };
 type SendTaskValues = { instantiatesCanonical: string; profile: string; messageName: string };
 type CreateQuestionnaireResponseValues = { userTaskId: string; formKey: string };
+/** `value`, `system|value` or the element; one or several. */
+type Who<T> = Several<T> | Promise<Several<T>>;
+type Several<T> = string | T | (string | T)[] | null | void;
 type Fields = { [name: string]: any };
 
 /** Thrown by a service or send task: a boundary event with this code, or without code, catches it. */
@@ -67,6 +70,9 @@ type Activity =
       businessKeyStrategy?: "SAME" | "ALTERNATIVE" | "NEW";
       additionalInputParameters?(api: Api, variables: Variables, values: SendTaskValues, target: Target): Parameter[] | Promise<Parameter[]>;
       afterSend?(api: Api, variables: Variables, values: SendTaskValues, target: Target): unknown;
+      getPractitioners?(api: Api, variables: Variables, values: CreateQuestionnaireResponseValues): Who<Identifier>;
+      getPractitionerRoles?(api: Api, variables: Variables, values: CreateQuestionnaireResponseValues): Who<Coding>;
+      createQuestionnaireResponse?(api: Api, variables: Variables, values: CreateQuestionnaireResponseValues, questionnaire: Resource): unknown;
       beforeQuestionnaireResponseCreate?(api: Api, variables: Variables, values: CreateQuestionnaireResponseValues, form: QuestionnaireResponse): unknown;
       afterQuestionnaireResponseCreate?(api: Api, variables: Variables, values: CreateQuestionnaireResponseValues, form: QuestionnaireResponse): unknown;
       handleException?(api: Api, variables: Variables, exception: Error, ...more: any[]): unknown;
@@ -324,11 +330,37 @@ interface BinaryStream extends AsyncIterable<Uint8Array> {
 }
 
 interface FhirClientConfigProvider {
-  getClientConfig(id: string): Promise<{ fhirServerId: string; baseUrl: string; connectTimeout: number; readTimeout: number; certificateAuthentication: boolean; authentication: "none" | "basic" | "bearer" | "oidc"; username: string | null; startupConnectionTestEnabled: boolean } | null>;
+  getClientConfig(id: string): Promise<ClientConfig | null>;
+  createDefaultTrustStore(): Promise<TrustStore | null>;
+}
+
+type TrustStore = { certificates: string[] };
+/** Secrets are null unless plugin.toml asks for them. */
+type CertificateAuthentication = { getKeyStore(): Uint8Array | null; getKeyStorePassword(): string | null };
+type BasicAuthentication = { getUsername(): string; getPassword(): string | null };
+type BearerAuthentication = { getToken(): string | null };
+type OidcAuthentication = {
+  getId(): string; getBaseUrl(): string; getDiscoveryPath(): string | null; getClientId(): string;
+  getClientSecret(): string | null; getRequiredAudiences(): string[];
+};
+type Proxy = { getUrl(): string; getUsername(): string | null; getPassword(): string | null };
+
+interface ClientConfig {
+  getFhirServerId(): string;
+  getBaseUrl(): string;
+  isStartupConnectionTestEnabled(): boolean;
+  getConnectTimeout(): number;
+  getReadTimeout(): number;
+  getTrustStore(): TrustStore | null;
+  getCertificateAuthentication(): CertificateAuthentication | null;
+  getBasicAuthentication(): BasicAuthentication | null;
+  getBearerAuthentication(): BearerAuthentication | null;
+  getOidcAuthentication(): OidcAuthentication | null;
+  getProxy(): Proxy | null;
 }
 
 interface OidcClientProvider {
-  getOidcClient(connectionId: string): OidcClient;
+  getOidcClient(connection: string | OidcAuthentication): OidcClient;
   getOidcClient(baseUrl: string, clientId: string, clientSecret: string, options?: { discoveryPath?: string; requiredAudiences?: string[]; verifyAuthorizedParty?: boolean }): OidcClient;
 }
 
@@ -482,6 +514,7 @@ interface ValidationService {
 interface ProxyConfig {
   getUrl(): string | null;
   getUsername(): string | null;
+  getPassword(): string | null;
   getNoProxyUrls(): string[];
   isEnabled(target?: string): boolean;
   isNoProxyUrl(target: string): boolean;

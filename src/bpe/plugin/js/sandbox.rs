@@ -93,6 +93,8 @@ impl Fresh {
         let runtime = Runtime::new().map_err(engine)?;
         runtime.set_memory_limit(limits.memory);
         runtime.set_max_stack_size(limits.stack);
+        // Most calls end before there is anything worth collecting.
+        runtime.set_gc_threshold(limits.memory / 8);
         let watch = deadline.clone();
         runtime.set_interrupt_handler(Some(Box::new(move || watch.is_over())));
         let context = Context::full(&runtime).map_err(engine)?;

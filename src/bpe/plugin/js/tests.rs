@@ -22,7 +22,7 @@ impl Outside for Recorder {
 }
 
 pub(super) const LIMITS: Limits = Limits {
-    compute: Duration::from_millis(1_500),
+    compute: Duration::from_secs(4),
     time: Duration::from_secs(10),
     memory: 16 * 1024 * 1024,
     stack: 1024 * 1024,

@@ -29,6 +29,7 @@ const LISTING: &str = r#"
         TargetProvider: api.getTargetProvider(), TargetBuilder: api.getTargetProvider().create("p"),
         TaskHelper: api.getTaskHelper(), DsfClientProvider: api.getDsfClientProvider(), DsfClient: client,
         BinaryStream: await client.readBinary("1"), FhirClientConfigProvider: api.getFhirClientConfigProvider(),
+        ClientConfig: await api.getFhirClientConfigProvider().getClientConfig("id"),
         OidcClientProvider: api.getOidcClientProvider(), OidcClient: api.getOidcClientProvider().getOidcClient("id"),
         ReadAccessHelper: api.getReadAccessHelper(), ProcessAuthorizationHelper: api.getProcessAuthorizationHelper(),
         RequesterFactory: requesters, RecipientFactory: recipients, Requester: requesters.localAll(),

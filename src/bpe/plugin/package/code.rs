@@ -1,6 +1,6 @@
 //! The JavaScript modules of a package, and whether they have an entry for all that models name.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -176,21 +176,31 @@ fn described(manifest: &Manifest, base_url: &str, settings: Map<String, Value>) 
     })
 }
 
-/// The entry and all modules of the package that it imports.
+/// The entry and all modules of the package that it imports, each behind those it imports itself: the
+/// engine must know these first.
 fn modules(files: &Files, entry: &str) -> Result<Vec<(String, String)>, (String, String)> {
-    let mut found = BTreeMap::new();
-    let mut wanted = vec![entry.to_owned()];
-    while let Some(path) = wanted.pop() {
-        if found.contains_key(&path) {
-            continue;
-        }
-        let source = files
-            .text(&path)
-            .map_err(|message| (path.clone(), message))?;
-        wanted.extend(imports(&path, &source));
-        found.insert(path, source);
+    let mut found = Vec::new();
+    add_module(files, entry, &mut BTreeSet::new(), &mut found)?;
+    Ok(found)
+}
+
+fn add_module(
+    files: &Files,
+    path: &str,
+    seen: &mut BTreeSet<String>,
+    found: &mut Vec<(String, String)>,
+) -> Result<(), (String, String)> {
+    if !seen.insert(path.to_owned()) {
+        return Ok(());
     }
-    Ok(found.into_iter().collect())
+    let source = files
+        .text(path)
+        .map_err(|message| (path.to_owned(), message))?;
+    for import in imports(path, &source) {
+        add_module(files, &import, seen, found)?;
+    }
+    found.push((path.to_owned(), source));
+    Ok(())
 }
 
 /// The source maps of generated modules: beside them, or in them. One that is missing or broken
@@ -297,4 +307,25 @@ fn misfit(user: &Use, shape: Option<&Shape>, entry: &str) -> Option<String> {
         None => "an object: the host sends the message".to_owned(),
     };
     (!fits).then(|| format!("{key} in activities of {entry} must be {wanted}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpe::plugin::testing::files;
+
+    #[test]
+    fn modules_stand_behind_those_that_they_import() {
+        let files = files(&[
+            (
+                "main.js",
+                "import { z } from './lib/z.js';\nimport './other.js';",
+            ),
+            ("lib/z.js", "import '../other.js';\nexport const z = 1;"),
+            ("other.js", "import './main.js';"),
+        ]);
+        let found = modules(&files, "main.js").unwrap();
+        let order: Vec<_> = found.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(order, ["other.js", "lib/z.js", "main.js"]);
+    }
 }

@@ -540,6 +540,7 @@ impl Section<'_> {
             "fhir-connections",
             "oidc",
             "mail",
+            "secrets",
         ]);
         let access = [
             ("none", Access::None),
@@ -552,6 +553,7 @@ impl Section<'_> {
             fhir_connections: section.texts("fhir-connections"),
             oidc: section.granted("oidc"),
             mail: section.granted("mail"),
+            secrets: section.granted("secrets"),
         }
     }
 

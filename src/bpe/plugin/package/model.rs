@@ -18,8 +18,12 @@ pub(crate) const DEFAULT_LISTENERS: [&str; 4] = [
     "org.highmed.dsf.bpe.activity.DefaultUserTaskListener",
 ];
 
-/// What the entry of a listener that stands for one of these may have.
-pub(crate) const FORM_MEMBERS: [&str; 2] = [
+/// What the entry of a listener that stands for one of these may have (spec/bpe.md §4.2): four have
+/// a say in the form before it is created, the last one sees it when it is there.
+pub(crate) const FORM_MEMBERS: [&str; 5] = [
+    "getPractitioners",
+    "getPractitionerRoles",
+    "createQuestionnaireResponse",
     "beforeQuestionnaireResponseCreate",
     "afterQuestionnaireResponseCreate",
 ];

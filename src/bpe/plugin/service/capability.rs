@@ -23,6 +23,8 @@ pub struct Capabilities {
     /// OpenID providers that the code names itself.
     pub oidc: bool,
     pub mail: bool,
+    /// Passwords, tokens and keys of the proxy and of the connections that it may use.
+    pub secrets: bool,
 }
 
 impl Capabilities {

@@ -5,6 +5,7 @@
 //! with the call. Runners reach it through [`Outside`](super::runner::Outside).
 
 mod capability;
+mod client_config;
 mod connection;
 mod crypto;
 mod fhir;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::local_fhir::LocalFhir;
+use crate::kernel::Secret;
 use crate::net::http;
 use crate::net::mail::Mailer;
 use crate::r4::Resource;
@@ -36,6 +38,8 @@ use lookup::Lookups;
 pub struct Outfit {
     /// Speaks for the own organisation.
     pub client: http::Client,
+    /// How it is set up.
+    pub own: http::Settings,
     /// How other servers are spoken to that are no partners.
     pub outward: http::Settings,
     /// The own FHIR server.
@@ -52,6 +56,7 @@ pub type Validator = dyn Fn(&Resource, &[String]) -> Value + Send + Sync;
 /// The services of a node.
 pub struct Services {
     client: http::Client,
+    own: http::Settings,
     outward: http::Settings,
     connections: Connections,
     mailer: Mailer,
@@ -66,6 +71,7 @@ impl Services {
     pub fn new(outfit: Outfit) -> Self {
         Self {
             client: outfit.client,
+            own: outfit.own,
             outward: outfit.outward,
             connections: outfit.connections,
             mailer: outfit.mailer,
@@ -75,12 +81,18 @@ impl Services {
         }
     }
 
-    /// What code may know of the forward proxy; its password is not among that.
-    pub(in crate::bpe::plugin) fn proxy(&self) -> Value {
-        self.outward.proxy.as_ref().map_or(
-            Value::Null,
-            |proxy| json!({ "url": proxy.url, "username": proxy.username, "except": proxy.except }),
-        )
+    /// What code may know of the forward proxy.
+    pub(in crate::bpe::plugin) fn proxy(&self, capabilities: &Capabilities) -> Value {
+        let Some(proxy) = &self.outward.proxy else {
+            return Value::Null;
+        };
+        let password = proxy.password.as_ref().map(Secret::expose);
+        json!({
+            "url": proxy.url.trim_end_matches('/'),
+            "username": proxy.username,
+            "password": password.filter(|_| capabilities.secrets),
+            "except": proxy.except,
+        })
     }
 
     /// Says in the log whether the connections that want it can be reached.

@@ -58,13 +58,6 @@ impl Session {
             .await
     }
 
-    pub(super) fn connection(&self, id: &str) -> Value {
-        match self.capabilities().connection(id) {
-            Ok(()) => self.services().connections.described(id),
-            Err(_) => Value::Null,
-        }
-    }
-
     pub(super) fn validates(&self) -> Value {
         json!(self.services().validator.is_some())
     }

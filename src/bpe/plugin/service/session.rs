@@ -79,7 +79,7 @@ impl Session {
                 self.streams.close(stream.stream);
                 Ok(Value::Null)
             }
-            Question::Connection(named) => Ok(self.connection(&named.id)),
+            Question::Connection(named) => self.client_config(&named.id).await,
             Question::Oidc(question) => self.oidc(*question).await,
             Question::Mail(question) => self.mail(*question).await,
             Question::Validates(_) => Ok(self.validates()),

@@ -73,6 +73,7 @@ pub(super) fn outfit(stand_in: &StandIn) -> Outfit {
     Outfit {
         local: Arc::new(Server::new(client.clone(), &stand_in.base)),
         client,
+        own: outward.clone(),
         outward,
         connections: Connections::default(),
         mailer: mail::Mailer::new(mail).unwrap(),

@@ -11,7 +11,7 @@ use super::Program;
 use crate::bpe::plugin::runner::Error;
 
 /// The Python side of the host interface, which comes with this program.
-const PYTHON: [(&str, &str); 6] = [
+const PYTHON: [(&str, &str); 8] = [
     (
         "dsf/__init__.py",
         include_str!("../../../../runners/python/dsf/__init__.py"),
@@ -27,6 +27,14 @@ const PYTHON: [(&str, &str); 6] = [
     (
         "dsf/client.py",
         include_str!("../../../../runners/python/dsf/client.py"),
+    ),
+    (
+        "dsf/config.py",
+        include_str!("../../../../runners/python/dsf/config.py"),
+    ),
+    (
+        "dsf/form.py",
+        include_str!("../../../../runners/python/dsf/form.py"),
     ),
     (
         "dsf/helpers.py",

@@ -42,10 +42,8 @@ impl Code {
 
 pub(in crate::bpe) fn performance(outcome: Performed) -> Performance {
     Performance {
-        settings: Vec::new(),
-        tasks: Vec::new(),
-        task: None,
         outcome,
+        ..Performance::nothing()
     }
 }
 

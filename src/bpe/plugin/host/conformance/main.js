@@ -166,9 +166,35 @@ export const activities = {
     return [
       read.id, await provider.getById("nobody"), await provider.getById("store") !== null,
       (await (await provider.getById("store")).read("Patient", "p1")).id,
-      (await api.getFhirClientConfigProvider().getClientConfig("store")).authentication,
+      (await api.getFhirClientConfigProvider().getClientConfig("store")).getBasicAuthentication().getUsername(),
       await refused(() => provider.getByEndpointUrl("https://stranger.example/fhir").read("Patient", "1")),
       await refused(() => client.create({ resourceType: "Patient" })),
+    ];
+  }),
+
+  configs: result(async (api) => {
+    const provider = api.getFhirClientConfigProvider();
+    const clients = api.getFhirClientProvider();
+    const told = async (id) => {
+      const config = await provider.getClientConfig(id);
+      return config && [
+        config.getFhirServerId(), config.getBaseUrl(), config.isStartupConnectionTestEnabled(),
+        config.getConnectTimeout(), config.getReadTimeout(), config.getTrustStore()?.certificates.length ?? null,
+        config.getCertificateAuthentication()?.getKeyStore()?.length > 0 ||
+          (config.getCertificateAuthentication() && config.getCertificateAuthentication().getKeyStorePassword()),
+        config.getBasicAuthentication()?.getPassword() ?? null, config.getBearerAuthentication()?.getToken() ?? null,
+        config.getOidcAuthentication() && [
+          config.getOidcAuthentication().getClientId(), config.getOidcAuthentication().getClientSecret(),
+          api.getOidcClientProvider().getOidcClient(config.getOidcAuthentication()) !== null,
+        ],
+        config.getProxy() && [config.getProxy().getUrl(), config.getProxy().getUsername(), config.getProxy().getPassword()],
+      ];
+    };
+    return [
+      await told("store"), await told("keyed"), await told("token"), await told("oidc"), await told("#local"),
+      await told("#partner"), await told("#unknown"), await told("nobody"), await provider.createDefaultTrustStore(),
+      (await clients.getById("#partner"))?.getBaseUrl() ?? null, await clients.getById("#unknown"),
+      (await clients.getById("#local")).getBaseUrl(), api.getProxyConfig().getPassword(),
     ];
   }),
 
@@ -261,6 +287,21 @@ export const activities = {
       variables.setString("result", values.formKey);
     },
   },
+
+  // The listener of a user task with every function that it may have.
+  composing: {
+    getPractitioners: (api, variables, values) => [`${values.userTaskId.length}@x`, "http://s|b@x", { system: "http://i", value: "c@x" }],
+    getPractitionerRoles: () => null,
+    createQuestionnaireResponse: (api, variables, values, questionnaire) => ({
+      resourceType: "QuestionnaireResponse", status: "in-progress", questionnaire: values.formKey, item: [{ linkId: questionnaire.id }],
+    }),
+    beforeQuestionnaireResponseCreate: (api, variables, values, form) => ({ ...form, authored: "2026" }),
+    afterQuestionnaireResponseCreate(api, variables, values, form) {
+      variables.setString("result", form.id);
+    },
+  },
+
+  rolesOnly: { getPractitionerRoles: async () => "DIC_USER" },
 
   sender: {
     businessKeyStrategy: "NEW",

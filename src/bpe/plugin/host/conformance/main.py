@@ -192,8 +192,40 @@ def remote(api, variables, fields):
     return [
         partner.read("Patient", "p1")["id"], provider.getById("nobody"), provider.getById("store") is not None,
         provider.getById("store").read("Patient", "p1")["id"],
-        api.getFhirClientConfigProvider().getClientConfig("store")["authentication"],
+        api.getFhirClientConfigProvider().getClientConfig("store").getBasicAuthentication().getUsername(),
         refused(lambda: stranger.read("Patient", "1")), refused(lambda: partner.create({"resourceType": "Patient"})),
+    ]
+
+
+@result
+def configs(api, variables, fields):
+    provider = api.getFhirClientConfigProvider()
+    clients = api.getFhirClientProvider()
+
+    def told(id):
+        config = provider.getClientConfig(id)
+        if config is None:
+            return None
+        store, certificate = config.getTrustStore(), config.getCertificateAuthentication()
+        basic, bearer = config.getBasicAuthentication(), config.getBearerAuthentication()
+        oidc, proxy = config.getOidcAuthentication(), config.getProxy()
+        return [
+            config.getFhirServerId(), config.getBaseUrl(), config.isStartupConnectionTestEnabled(),
+            config.getConnectTimeout(), config.getReadTimeout(), store and len(store["certificates"]),
+            certificate and (bool(certificate.getKeyStore()) or certificate.getKeyStorePassword()),
+            basic and basic.getPassword(), bearer and bearer.getToken(),
+            oidc and [
+                oidc.getClientId(), oidc.getClientSecret(),
+                api.getOidcClientProvider().getOidcClient(oidc) is not None,
+            ],
+            proxy and [proxy.getUrl(), proxy.getUsername(), proxy.getPassword()],
+        ]
+
+    partner = clients.getById("#partner")
+    return [
+        told("store"), told("keyed"), told("token"), told("oidc"), told("#local"), told("#partner"), told("#unknown"),
+        told("nobody"), provider.createDefaultTrustStore(), partner and partner.getBaseUrl(),
+        clients.getById("#unknown"), clients.getById("#local").getBaseUrl(), api.getProxyConfig().getPassword(),
     ]
 
 
@@ -290,6 +322,33 @@ class Form:
         variables.setString("result", values["formKey"])
 
 
+class Composing:
+    """The listener of a user task with every function that it may have."""
+
+    def getPractitioners(self, api, variables, values):
+        return [f"{len(values['userTaskId'])}@x", "http://s|b@x", {"system": "http://i", "value": "c@x"}]
+
+    def getPractitionerRoles(self):
+        return None
+
+    def createQuestionnaireResponse(self, api, variables, values, questionnaire):
+        return {
+            "resourceType": "QuestionnaireResponse", "status": "in-progress", "questionnaire": values["formKey"],
+            "item": [{"linkId": questionnaire["id"]}],
+        }
+
+    def beforeQuestionnaireResponseCreate(self, api, variables, values, form):
+        return {**form, "authored": "2026"}
+
+    def afterQuestionnaireResponseCreate(self, api, variables, values, form):
+        variables.setString("result", form["id"])
+
+
+class RolesOnly:
+    def getPractitionerRoles(self):
+        return "DIC_USER"
+
+
 class Sender:
     businessKeyStrategy = "NEW"
 
@@ -313,8 +372,8 @@ class Choosing:
 
 activities = {
     "variables": variables_, "targets": targets, "task": task, "access": access, "authorization": authorization,
-    "questionnaire": questionnaire, "providers": providers, "client": client, "remote": remote, "binary": binary,
+    "questionnaire": questionnaire, "providers": providers, "client": client, "remote": remote, "configs": configs, "binary": binary,
     "services": services, "unallowed": unallowed, "bpmnError": bpmn_error, "handledError": HandledError,
     "translated": Translated, "absorbed": Absorbed, "fields": fields_, "form": Form, "sender": Sender,
-    "choosing": Choosing,
+    "choosing": Choosing, "composing": Composing, "rolesOnly": RolesOnly,
 }

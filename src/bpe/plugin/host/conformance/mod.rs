@@ -56,7 +56,8 @@ fn process(key: &str) -> ProcessId {
     }
 }
 
-/// The same code twice: `may` has all capabilities, `may-not` none.
+/// The same code thrice: `may` has all capabilities, `may-not` none, `told-nothing` may use
+/// connections whose secrets it is not told.
 fn plugins(program: &Program, shapes: &[Shape], services: &Arc<Services>) -> Plugins {
     let runner = program.runner(
         Limits::default(),
@@ -65,9 +66,14 @@ fn plugins(program: &Program, shapes: &[Shape], services: &Arc<Services>) -> Plu
     let all = Capabilities {
         local_fhir: Access::Write,
         remote_fhir: Access::Read,
-        fhir_connections: vec!["store".to_owned()],
+        fhir_connections: vec!["*".to_owned()],
         oidc: true,
         mail: true,
+        secrets: true,
+    };
+    let connections_only = Capabilities {
+        fhir_connections: vec!["*".to_owned()],
+        ..Capabilities::default()
     };
     let made = |capabilities: Capabilities| Process {
         code: Some(Arc::new(Code {
@@ -79,12 +85,12 @@ fn plugins(program: &Program, shapes: &[Shape], services: &Arc<Services>) -> Plu
             capabilities: Arc::new(capabilities),
         })),
         on_failure: OnFailure::FailTask,
-        form_keys: [("Node".to_owned(), "http://form|1.0".to_owned())].into(),
     };
     Plugins {
         processes: [
             (process("may"), made(all)),
             (process("may-not"), made(Capabilities::default())),
+            (process("told-nothing"), made(connections_only)),
         ]
         .into(),
         services: Arc::clone(services),
@@ -111,6 +117,7 @@ fn activity(class: &str, kind: CallKind) -> Activity {
             .collect()
     };
     Activity {
+        form_key: Some("http://form|1.0".to_owned()),
         flow: None,
         canceled: false,
         process: process("may"),
@@ -199,6 +206,7 @@ async fn variables_tasks_and_targets_are_read_and_written() {
         let expected = json!([2, 1, "https://two", null, "key", true]);
         assert_eq!(result(&performance), expected, "{language}");
         assert!(matches!(setting(&performance, "targets"), Some(Variable::Targets(_))));
+        assert!(!performance.shown, "{language}");
 
         let performance = service(&plugins, "task").await;
         let output = json!([{ "type": { "coding": [{ "system": "http://a", "version": "1.0", "code": "code" }] },
@@ -209,6 +217,7 @@ async fn variables_tasks_and_targets_are_read_and_written() {
         let expected = json!(["start", [], "Patient/1", null, 1, input, url, true, false, output]);
         assert_eq!(result(&performance), expected, "{language}");
         assert_eq!(performance.tasks[0].get("output"), Some(&output), "{language}");
+        assert!(performance.shown, "{language}: at once, by spec/bpe.md §3.2");
     })
     .await;
 }
@@ -307,7 +316,7 @@ async fn clients_speak_to_servers_as_the_plugin_may() {
         let found = result(&service(&plugins, "remote").await);
         assert_eq!(
             json!(found.as_array().unwrap()[..5]),
-            json!(["p1", null, true, "p1", "basic"]),
+            json!(["p1", null, true, "p1", "dsf"]),
             "{language}"
         );
         assert!(
@@ -424,32 +433,163 @@ async fn errors_lead_where_their_handlers_say() {
         let outcome = service(&plugins, "bpmnError").await.outcome;
         assert_eq!(outcome, error("code", "message"), "{language}");
         let handled = service(&plugins, "handledError").await;
-        assert_eq!((handled.outcome.clone(), result(&handled)), (Performed::Done, json!("code")));
+        assert_eq!(
+            (handled.outcome.clone(), result(&handled)),
+            (Performed::Done, json!("code"))
+        );
         let outcome = service(&plugins, "translated").await.outcome;
         assert_eq!(outcome, error("translated", "too far"), "{language}");
-        let listener = activity("absorbed", CallKind::ExecutionListener { event: "start".to_owned() });
+        let listener = activity(
+            "absorbed",
+            CallKind::ExecutionListener {
+                event: "start".to_owned(),
+            },
+        );
         let absorbed = plugins.perform(listener).await;
-        assert_eq!((absorbed.outcome.clone(), result(&absorbed)), (Performed::Done, json!("no")));
+        assert_eq!(
+            (absorbed.outcome.clone(), result(&absorbed)),
+            (Performed::Done, json!("no"))
+        );
         // Only what a service or send task throws may be caught by the model.
-        let listener = activity("bpmnError", CallKind::ExecutionListener { event: "start".to_owned() });
+        let listener = activity(
+            "bpmnError",
+            CallKind::ExecutionListener {
+                event: "start".to_owned(),
+            },
+        );
         let outcome = plugins.perform(listener).await.outcome;
-        assert!(matches!(outcome, Performed::Failed { .. }), "{language}: {outcome:?}");
+        assert!(
+            matches!(outcome, Performed::Failed { .. }),
+            "{language}: {outcome:?}"
+        );
         let missing = service(&plugins, "nothing").await.outcome;
         assert!(matches!(missing, Performed::Failed { .. }), "{language}");
         let fields = result(&service(&plugins, "fields").await);
         assert_eq!(fields["messageName"], "hello", "{language}");
+    })
+    .await;
+}
 
-        let form = Resource::from_value(json!({
-            "resourceType": "QuestionnaireResponse", "questionnaire": "http://form|1.0", "status": "in-progress",
-        }));
+/// Spec/bpe.md §4.2: all that the listener of a user task may override.
+#[tokio::test(flavor = "multi_thread")]
+async fn listeners_have_their_say_in_the_form() {
+    let resource = |value: Value| Resource::from_value(value).unwrap();
+    let who = "http://dsf.dev/fhir/StructureDefinition/extension-questionnaire-authorization";
+    let fields = json!([{ "url": "practitioner", "valueIdentifier": { "value": "of the fields" } },
+        { "url": "practitioner-role", "valueCoding": { "code": "OF_THE_FIELDS" } }]);
+    let usual = || {
+        resource(json!({
+            "resourceType": "QuestionnaireResponse", "questionnaire": "http://form|1.0",
+            "status": "in-progress", "extension": [{ "url": who, "extension": fields }],
+        }))
+    };
+    let before = || {
+        let questionnaire = json!({ "resourceType": "Questionnaire", "id": "q1" });
+        FormMoment::Before(Box::new(resource(questionnaire)))
+    };
+    let listener = |class: &str| {
+        let event = "create".to_owned();
         let kind = CallKind::TaskListener {
-            event: "create".to_owned(),
+            event,
             task: WaitId(1),
         };
-        let listener = activity("form", kind);
-        let (performance, form) = plugins.form(listener, FormMoment::Before, form.unwrap()).await;
+        activity(class, kind)
+    };
+    for_each(async |language, plugins, _world| {
+        let (performance, form) = plugins.form(listener("form"), before(), usual()).await;
         assert_eq!(performance.outcome, Performed::Done, "{language}");
         assert_eq!(form.str("status"), Some("completed"), "{language}");
+        assert_eq!(form.get("extension"), usual().get("extension"), "{language}");
+
+        let (performance, form) = plugins.form(listener("composing"), before(), usual()).await;
+        assert_eq!(performance.outcome, Performed::Done, "{language}");
+        assert_eq!(form.str("authored"), Some("2026"), "{language}");
+        assert_eq!(form.get("item"), Some(&json!([{ "linkId": "q1" }])), "{language}");
+        let sid = "http://dsf.dev/sid/practitioner-identifier";
+        let person = |system: &str, value: &str| {
+            let identifier = json!({ "system": system, "value": value });
+            json!({ "url": "practitioner", "valueIdentifier": identifier })
+        };
+        let admitted = json!([{ "url": who, "extension": [
+            person(sid, "36@x"), person("http://s", "b@x"), person("http://i", "c@x"), fields[1],
+        ] }]);
+        assert_eq!(form.get("extension"), Some(&admitted), "{language}");
+
+        let (_, form) = plugins.form(listener("rolesOnly"), before(), usual()).await;
+        let role = json!({ "system": "http://dsf.dev/fhir/CodeSystem/practitioner-role", "code": "DIC_USER" });
+        let role = json!({ "url": "practitioner-role", "valueCoding": role });
+        let admitted = json!([{ "url": who, "extension": [fields[0], role] }]);
+        assert_eq!(form.get("extension"), Some(&admitted), "{language}");
+
+        let there = usual().with("id", "f1");
+        let (performance, _) = plugins.form(listener("composing"), FormMoment::After, there).await;
+        assert_eq!(result(&performance), "f1", "{language}");
+        let code = plugins.form_code(&process("may"), "rolesOnly").unwrap();
+        assert!(code.before && !code.after, "{language}");
+    })
+    .await;
+}
+
+/// Spec/bpe.md §6.6 and §10.2: what is told of clients, and to whom.
+#[tokio::test(flavor = "multi_thread")]
+async fn set_ups_of_clients_are_told_and_secrets_to_those_who_may() {
+    for_each(async |language, plugins, world| {
+        let (own, partner) = (&world.own.base, &world.partner.base);
+        let found = result(&service(&plugins, "configs").await);
+        let proxy = json!(["http://proxy", null, null]);
+        let told = |id: &str, base: &str, times: [u32; 2], rest: [Value; 4]| {
+            let [certificate, basic, bearer, oidc] = rest;
+            json!([
+                id,
+                base,
+                false,
+                times[0],
+                times[1],
+                null,
+                certificate,
+                basic,
+                bearer,
+                oidc,
+                proxy
+            ])
+        };
+        let no = || Value::Null;
+        let usual = [2_000, 600_000];
+        let oidc = json!(["dsf", "hidden", true]);
+        let mut expected = vec![
+            told("store", partner, usual, [no(), json!("secret"), no(), no()]),
+            told("keyed", partner, usual, [json!(true), no(), no(), no()]),
+            told("token", partner, usual, [no(), no(), json!("bear"), no()]),
+            told("oidc", partner, [5_000, 600_000], [no(), no(), no(), oidc]),
+            told("#local", own, [2_000, 10_000], [no(), no(), no(), no()]),
+            told(
+                "#partner",
+                partner,
+                [2_000, 10_000],
+                [no(), no(), no(), no()],
+            ),
+        ];
+        expected.extend([no(), no(), no(), json!(partner), no(), json!(own), no()]);
+        assert_eq!(found, json!(expected), "{language}");
+
+        let mut unallowed = activity("configs", CallKind::Service);
+        unallowed.process = process("told-nothing");
+        let found = result(&plugins.perform(unallowed).await);
+        assert_eq!(
+            (&found[0][7], &found[2][8]),
+            (&no(), &no()),
+            "{language}: {found}"
+        );
+        assert_eq!(
+            (&found[1][6], &found[3][9][1]),
+            (&no(), &no()),
+            "{language}: {found}"
+        );
+        assert_eq!(
+            (&found[4], &found[5]),
+            (&no(), &no()),
+            "{language}: {found}"
+        );
     })
     .await;
 }

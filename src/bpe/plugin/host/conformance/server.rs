@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::bpe::plugin::service::{Connections, Services};
 use crate::bpe::plugin::testing::{Answered, Asked, StandIn, endpoint, organization, outfit};
+use crate::net::pki::{Authority, Profile};
+use crate::store::testing::temporary_folder;
 
 pub(super) struct World {
     pub own: StandIn,
@@ -19,14 +21,22 @@ pub(super) async fn world() -> World {
     let address = partner.base.clone();
     let tries = AtomicU32::new(0);
     let own = StandIn::start(move |asked| answer(asked, &address, &tries)).await;
-    let file = std::env::temp_dir().join(format!("dsf-connections-{}.yaml", uuid::Uuid::new_v4()));
+    let folder = temporary_folder("connections").join(uuid::Uuid::new_v4().to_string());
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("connections.yaml");
     let base = &partner.base;
+    let issued = Authority::new("CA")
+        .unwrap()
+        .issue(&Profile::client("keyed"));
+    issued.unwrap().write(&folder, "keyed").unwrap();
     let text = format!(
-        "store:\n  base-url: {base}\n  basic-auth: {{ username: dsf, password: secret }}\n"
+        "store:\n  base-url: {base}\n  basic-auth: {{ username: dsf, password: secret }}\n\
+         keyed:\n  base-url: {base}\n  cert-auth: {{ certificate-file: keyed.crt, private-key-file: keyed.key }}\n\
+         token:\n  base-url: {base}\n  bearer-auth: {{ token: bear }}\n\
+         oidc:\n  base-url: {base}\n  connect-timeout: PT5S\n  oidc-auth: {{ base-url: {base}, client-id: dsf, client-secret: hidden }}\n"
     );
     std::fs::write(&file, text).unwrap();
     let (connections, problems) = Connections::read(&file, None);
-    std::fs::remove_file(file).unwrap();
     assert!(problems.is_empty(), "{problems:?}");
     let mut outfit = outfit(&own);
     outfit.connections = connections;

@@ -10,8 +10,12 @@ const dataLogger = Object.freeze({
 
 // What the parts that are loaded later build on.
 const shared = {
-  native, plugin, ask, constants, DelayStrategy, stringify, encoded, milliseconds, copy, describe,
-  isText, isBytes, isResource, asBytes, pieces, gathered, identifierOf, log,
+  native, plugin, ask, part, stringify, encoded, milliseconds, copy, describe, isText, isBytes, isResource, asBytes,
+  identifierOf, log, endpointProvider,
+  CODE_SYSTEM, SID_ORGANIZATION, SID_ENDPOINT, SID_PRACTITIONER, PRACTITIONER_ROLE, READ_ACCESS_TAG, ALTERNATIVE_KEY,
+  get api() {
+    return api;
+  },
 };
 
 const api = Object.freeze({
@@ -28,12 +32,12 @@ const api = Object.freeze({
   getOrganizationProvider: () => organizationProvider,
   getEndpointProvider: () => endpointProvider,
   getTargetProvider: () => targetProvider,
-  getTaskHelper: () => taskHelper,
+  getTaskHelper: () => part("tasks").taskHelper,
   getDataLogger: () => dataLogger,
   getDsfClientProvider: () => part("client").dsfClientProvider,
   getFhirClientProvider: () => part("client").dsfClientProvider,
-  getFhirClientConfigProvider: () => part("client").fhirClientConfigProvider,
-  getOidcClientProvider: () => part("client").oidcClientProvider,
+  getFhirClientConfigProvider: () => part("connections").fhirClientConfigProvider,
+  getOidcClientProvider: () => part("connections").oidcClientProvider,
   getReadAccessHelper: () => part("access").readAccessHelper,
   getProcessAuthorizationHelper: () => part("access").processAuthorizationHelper,
   getQuestionnaireResponseHelper: () => part("questionnaire").questionnaireResponseHelper,
@@ -62,7 +66,8 @@ function shapes(activities) {
 
 const MEMBERS = [
   "execute", "notify", "additionalInputParameters", "afterSend", "handleException",
-  "handleErrorBoundaryEvent", "beforeQuestionnaireResponseCreate", "afterQuestionnaireResponseCreate",
+  "handleErrorBoundaryEvent", "getPractitioners", "getPractitionerRoles", "createQuestionnaireResponse",
+  "beforeQuestionnaireResponseCreate", "afterQuestionnaireResponseCreate",
 ];
 
 function membersOf(entry) {
@@ -125,18 +130,13 @@ async function invoke(entry, call, variables) {
     case "execute":
       return call.message ? sent(entry, call, variables) : entry.execute(api, variables, ...extras(call));
     case "beforeQuestionnaireResponseCreate":
+      return part("questionnaire").composed(entry, call, variables);
     case "afterQuestionnaireResponseCreate":
-      return formed(entry, call, variables);
+      await entry[call.member](api, variables, call.values, call.form);
+      return null;
     default:
       return entry[call.member](api, variables, ...messageOf(call));
   }
-}
-
-/** The form as the code leaves it: changed in place, or returned anew. */
-async function formed(entry, call, variables) {
-  const form = call.form;
-  const returned = await entry[call.member](api, variables, call.values, form);
-  return { form: returned ?? form };
 }
 
 /** A message whose sending the code decides on: what it hands to `send` is sent after the call. */

@@ -14,7 +14,6 @@
 const SID_ORGANIZATION = "http://dsf.dev/sid/organization-identifier";
 const SID_ENDPOINT = "http://dsf.dev/sid/endpoint-identifier";
 const SID_PRACTITIONER = "http://dsf.dev/sid/practitioner-identifier";
-const SID_TASK = "http://dsf.dev/sid/task-identifier";
 const CODE_SYSTEM = "http://dsf.dev/fhir/CodeSystem/";
 const ORGANIZATION_ROLE = `${CODE_SYSTEM}organization-role`;
 const PRACTITIONER_ROLE = `${CODE_SYSTEM}practitioner-role`;
@@ -125,87 +124,19 @@ function asBytes(value) {
   throw new TypeError(`${describe(value)} is neither bytes nor text`);
 }
 
-/** Pieces of something that is bytes, text, or a (async) iterable of these. */
-async function* pieces(value) {
-  const iterable = !isText(value) && !isBytes(value) && (value?.[Symbol.asyncIterator] ?? value?.[Symbol.iterator]);
-  if (!iterable || ArrayBuffer.isView(value)) {
-    yield* sliced(asBytes(value));
-  } else {
-    for await (const piece of value) yield* sliced(asBytes(piece));
-  }
-}
-
-const PIECE = 1024 * 1024;
-
-function* sliced(bytes) {
-  for (let at = 0; at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE);
-}
-
-/** All pieces in one. */
-async function gathered(iterable) {
-  const parts = [];
-  let length = 0;
-  for await (const part of iterable) {
-    parts.push(part);
-    length += part.length;
-  }
-  if (parts.length === 1) return parts[0];
-  const all = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
-
 function milliseconds(delay) {
   if (typeof delay !== "number" || !(delay >= 0)) throw new TypeError(`${describe(delay)} is not a number of milliseconds`);
   return Math.round(delay);
 }
 
-
-const DelayStrategy = Object.freeze({
-  /** Milliseconds; the last one repeats. */
-  TRUNCATED_EXPONENTIAL_BACKOFF: Object.freeze([100, 200, 400, 800]),
-  CONSTANT: Object.freeze([200]),
-  constant: (delay) => Object.freeze([milliseconds(delay)]),
-});
-globalThis.DelayStrategy = DelayStrategy;
-
-const constants = {
-  CodeSystems: codeSystems(),
-  NamingSystems: Object.freeze({
-    OrganizationIdentifier: SID_ORGANIZATION,
-    EndpointIdentifier: SID_ENDPOINT,
-    PractitionerIdentifier: SID_PRACTITIONER,
-    TaskIdentifier: SID_TASK,
-  }),
-  BpmnExecutionVariables: Object.freeze({
-    TARGET: "target",
-    TARGETS: "targets",
-    CORRELATION_KEY: "correlationKey",
-    ALTERNATIVE_BUSINESS_KEY: ALTERNATIVE_KEY,
-  }),
-};
-Object.assign(globalThis, constants);
-
-function codeSystems() {
-  const codes = (system, all) =>
-    Object.freeze({
-      SYSTEM: `${CODE_SYSTEM}${system}`,
-      ...Object.fromEntries(all.map((code) => [code.toUpperCase().replaceAll("-", "_"), code])),
-    });
-  const roles = ["UAC", "COS", "CRR", "DIC", "DMS", "DTS", "HRP", "TTP", "AMS", "ASP", "SPR", "TSP", "PPH", "BIO"];
-  return Object.freeze({
-    BpmnMessage: codes("bpmn-message", ["message-name", "business-key", "correlation-key", "error"]),
-    BpmnUserTask: codes("bpmn-user-task", ["business-key", "user-task-id"]),
-    OrganizationRole: codes("organization-role", roles),
-    PractitionerRole: codes("practitioner-role", [...roles.map((role) => `${role}_USER`), "DSF_ADMIN"]),
-    ProcessAuthorization: codes("process-authorization", [
-      "LOCAL_ORGANIZATION", "LOCAL_ORGANIZATION_PRACTITIONER", "REMOTE_ORGANIZATION", "LOCAL_ROLE",
-      "LOCAL_ROLE_PRACTITIONER", "REMOTE_ROLE", "LOCAL_ALL", "LOCAL_ALL_PRACTITIONER", "REMOTE_ALL",
-    ]),
-    ReadAccessTag: codes("read-access-tag", ["LOCAL", "ORGANIZATION", "ROLE", "ALL"]),
+// Constants that few calls name: made when they are named first, and as if they had always been there.
+for (const name of ["CodeSystems", "NamingSystems", "BpmnExecutionVariables", "DelayStrategy"]) {
+  const define = (value) =>
+    Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: true });
+  Object.defineProperty(globalThis, name, {
+    get: () => define(part("constants")[name])[name],
+    set: define,
+    configurable: true,
+    enumerable: true,
   });
 }

@@ -31,9 +31,9 @@ async function memberships(parentIdentifier, role, memberIdentifiers) {
     const { system, code } = typeof role === "string" ? { system: ORGANIZATION_ROLE, code: role } : role;
     query += `&role=${encoded(`${system}|${code}`)}`;
   }
-  if (members.length > 0) {
-    query += `&participating-organization:identifier=${members.map(organizationToken).join(",")}`;
-  }
+  // A server of the DSF looks for one identifier at a time.
+  if (members.length === 1) query += `&participating-organization:identifier=${organizationToken(members[0])}`;
+  const isWanted = (member) => members.length < 2 || members.includes(identifierOf(member, SID_ORGANIZATION)?.value);
   query += "&_include=OrganizationAffiliation:participating-organization&_include=OrganizationAffiliation:endpoint&_sort=_id";
   const found = await lookup(query);
   const byReference = new Map(found.map((one) => [`${one.resourceType}/${one.id}`, one]));
@@ -45,7 +45,7 @@ async function memberships(parentIdentifier, role, memberIdentifiers) {
         .map((reference) => byReference.get(plainReference(reference)))
         .filter((endpoint) => endpoint?.status === "active"),
     }))
-    .filter(({ member }) => member?.active);
+    .filter(({ member }) => member?.active && isWanted(member));
 }
 
 function distinct(resources) {

@@ -7,6 +7,7 @@ class Variables {
   #context;
   #tasks;
   #changed = new Map();
+  #shown = false;
 
   constructor(call) {
     this.#visible = new Map(call.visible);
@@ -17,7 +18,7 @@ class Variables {
 
   /** What code has changed so far. */
   static effects(variables) {
-    return { settings: variables.#settings, tasks: [...variables.#changed.values()] };
+    return { settings: variables.#settings, tasks: [...variables.#changed.values()], shown: variables.#shown };
   }
 
   #read(name) {
@@ -106,7 +107,9 @@ class Variables {
   }
 
   getStartTaskUpdater() {
-    return startTaskUpdater(this);
+    return part("tasks").startTaskUpdater(this, () => {
+      this.#shown = true;
+    });
   }
 
   getVariable(name) {
@@ -161,54 +164,4 @@ class Variables {
       };
     }
   }
-}
-
-/** Outputs of the start Task (spec/bpe.md §6.5): a type is a Coding, or system, code and version. */
-function startTaskUpdater(variables) {
-  const typeOf = (system, code, version) => {
-    const coding = typeof system === "object" ? system : { system, version, code };
-    for (const part of ["system", "version", "code"]) {
-      if (!isText(coding?.[part]) || coding[part].trim() === "") {
-        throw new TypeError(`the type of an output needs system, version and code; ${part} is missing`);
-      }
-    }
-    return coding;
-  };
-  const isOf = ({ system, version, code }) => (output) =>
-    (output.type?.coding ?? []).some((one) => one.system === system && one.version === version && one.code === code);
-  const split = (all) => (typeof all[0] === "object" ? [typeOf(all[0]), all[1]] : [typeOf(...all), all[3]]);
-  const change = (work) => {
-    const task = variables.getStartTask();
-    if (!task) throw new Error("the process was not started by a Task");
-    task.output = work(task.output ?? []);
-    if (task.output.length === 0) delete task.output;
-    variables.updateTask(task);
-  };
-  const made = (type, value) => ({ type: { coding: [type] }, ...element(value) });
-  const updater = {
-    addOutput(...all) {
-      const [type, value] = split(all);
-      change((outputs) => [...outputs, made(type, value)]);
-    },
-    getOutput(...all) {
-      const [type] = split(all);
-      return (variables.getStartTask()?.output ?? []).find(isOf(type)) ?? null;
-    },
-    hasOutput(...all) {
-      return this.getOutput(...all) !== null;
-    },
-    hasOuput(...all) {
-      return this.getOutput(...all) !== null;
-    },
-    modifyOutput(...all) {
-      const [type, value] = split(all);
-      const is = isOf(type);
-      change((outputs) => outputs.map((output) => (is(output) ? made(type, value) : output)));
-    },
-    removeOutput(...all) {
-      const is = isOf(split(all)[0]);
-      change((outputs) => outputs.filter((output) => !is(output)));
-    },
-  };
-  return updater;
 }

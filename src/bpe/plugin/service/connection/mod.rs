@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::question::OidcProvider;
-use super::{Refusal, fhir, oidc};
+use super::{Refusal, client_config, fhir, oidc};
 use crate::kernel::Secret;
 use crate::net::http;
 
@@ -107,28 +107,41 @@ impl Connections {
         })
     }
 
-    /// What code may know of a connection.
-    pub(super) fn described(&self, id: &str) -> Value {
+    /// What code may know of a connection, with its secrets if it may have them.
+    pub(super) fn described(&self, id: &str, secrets: bool) -> Result<Value, Refusal> {
         let Some(connection) = self.0.get(id) else {
-            return Value::Null;
+            return Ok(Value::Null);
         };
-        let (kind, username) = match &connection.authentication {
-            Authentication::None => ("none", None),
-            Authentication::Basic(username, _) => ("basic", Some(username)),
-            Authentication::Bearer(_) => ("bearer", None),
-            Authentication::Oidc(_) => ("oidc", None),
+        let (base, settings) = (&connection.base_url, &connection.settings);
+        let mut told = client_config::of(id, base, settings, secrets)?;
+        told["startupConnectionTestEnabled"] = json!(connection.tests_on_start);
+        let told_secret = |secret: &Secret| secrets.then(|| secret.expose().to_owned());
+        let (kind, way) = match &connection.authentication {
+            Authentication::None => return Ok(told),
+            Authentication::Basic(username, password) => (
+                "basicAuthentication",
+                json!({ "username": username, "password": told_secret(password) }),
+            ),
+            Authentication::Bearer(token) => (
+                "bearerAuthentication",
+                json!({ "token": told_secret(token) }),
+            ),
+            Authentication::Oidc(oidc) => {
+                let provider = &oidc.1;
+                let secret = secrets.then_some(&provider.client_secret);
+                let way = json!({
+                    "id": id,
+                    "baseUrl": provider.base_url,
+                    "discoveryPath": provider.discovery_path,
+                    "clientId": provider.client_id,
+                    "clientSecret": secret,
+                    "requiredAudiences": provider.required_audiences,
+                });
+                ("oidcAuthentication", way)
+            }
         };
-        json!({
-            "fhirServerId": id,
-            "baseUrl": connection.base_url,
-            "connectTimeout": connection.settings.connect_timeout.as_millis(),
-            "readTimeout": connection.settings.read_timeout.as_millis(),
-            "certificateAuthentication": connection.settings.identity.is_some()
-                || connection.settings.pkcs12.is_some(),
-            "authentication": kind,
-            "username": username,
-            "startupConnectionTestEnabled": connection.tests_on_start,
-        })
+        told[kind] = way;
+        Ok(told)
     }
 
     /// Client, base address, and the value of `Authorization`.

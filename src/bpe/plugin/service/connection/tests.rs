@@ -41,12 +41,12 @@ worse:
   base-url: https://fhir.example/fhir
 ";
     let (found, problems) = Connections::parse(text, Path::new("."), None);
-    assert_eq!(found.described("worse"), Value::Null);
-    let good = found.described("good");
+    assert_eq!(found.described("worse", true).unwrap(), Value::Null);
+    let good = found.described("good", false).unwrap();
     assert_eq!(good["baseUrl"], "https://fhir.example/fhir");
     assert_eq!(good["connectTimeout"], 5_000);
-    assert_eq!(good["authentication"], "basic");
-    assert!(good.get("password").is_none());
+    let basic = json!({ "username": "dsf", "password": null });
+    assert_eq!(good["basicAuthentication"], basic, "no secret");
     told(
         &problems,
         &[

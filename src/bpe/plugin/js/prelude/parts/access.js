@@ -1,10 +1,7 @@
 // Who may read a resource, and who may send and receive a message.
 
-export default ({ copy, stringify, isText, identifierOf, constants }) => {
-  const { OrganizationIdentifier: SID_ORGANIZATION } = constants.NamingSystems;
-  const CODE_SYSTEM = "http://dsf.dev/fhir/CodeSystem/";
+export default ({ copy, stringify, isText, identifierOf, CODE_SYSTEM, SID_ORGANIZATION, READ_ACCESS_TAG }) => {
   const PROFILE = "http://dsf.dev/fhir/StructureDefinition/";
-  const READ_ACCESS_TAG = constants.CodeSystems.ReadAccessTag.SYSTEM;
 
   const tagsOf = (resource) =>
     (resource?.meta?.tag ?? []).filter((tag) => tag.system === READ_ACCESS_TAG);

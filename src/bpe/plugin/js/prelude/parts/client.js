@@ -1,6 +1,6 @@
 // Clients of FHIR servers (spec/bpe.md §6.7): the own one, partners', and configured connections.
 
-export default ({ native, plugin, ask, encoded, milliseconds, describe, isText, isResource, pieces, gathered, DelayStrategy }) => {
+export default ({ native, plugin, ask, part, encoded, milliseconds, describe, isText, isResource, endpointProvider }) => {
   const RETRY_DELAY = 5_000;
 
   const delays = (strategy) => (Array.isArray(strategy) ? strategy.map(milliseconds) : [milliseconds(strategy)]);
@@ -72,7 +72,7 @@ export default ({ native, plugin, ask, encoded, milliseconds, describe, isText, 
       }
     }
     readAllBytes() {
-      return gathered(this);
+      return part("streams").gathered(this);
     }
     async text() {
       return native.decodeText(await this.readAllBytes());
@@ -259,7 +259,7 @@ export default ({ native, plugin, ask, encoded, milliseconds, describe, isText, 
         },
       });
       try {
-        for await (const piece of pieces(data)) {
+        for await (const piece of part("streams").pieces(data)) {
           await ask({ write: { stream, data: native.encode64(piece) } });
         }
       } catch (exception) {
@@ -282,7 +282,7 @@ export default ({ native, plugin, ask, encoded, milliseconds, describe, isText, 
   }
 
   function strategyOf(all) {
-    return Array.isArray(all[0]) ? [delays(all[0]), all.slice(1)] : [DelayStrategy.TRUNCATED_EXPONENTIAL_BACKOFF, all];
+    return Array.isArray(all[0]) ? [delays(all[0]), all.slice(1)] : [part("constants").DelayStrategy.TRUNCATED_EXPONENTIAL_BACKOFF, all];
   }
 
   /** Servers wrap what they answer late into a batch-response. */
@@ -312,43 +312,20 @@ export default ({ native, plugin, ask, encoded, milliseconds, describe, isText, 
     getByEndpoint(endpoint) {
       return this.getByEndpointUrl(endpoint?.address);
     },
-    /** A configured connection; null when there is none with this id, or the plugin may not use it. */
+    /**
+     * A configured connection, `#local`, or `#` and the identifier of an Endpoint; null when there is none
+     * with this id, or the plugin may not use it.
+     */
     async getById(id) {
       if (id === "#local") return localClient;
+      if (isText(id) && id.startsWith("#")) {
+        const endpoint = await endpointProvider.getEndpoint(id.slice(1));
+        return endpoint && this.getByEndpoint(endpoint);
+      }
       const connection = await ask({ connection: { id } });
       return connection && new DsfClient({ id }, connection.baseUrl);
     },
   };
 
-  const fhirClientConfigProvider = {
-    /** What is known of a connection, without its secrets. */
-    getClientConfig: (id) => ask({ connection: { id } }),
-  };
-
-  class OidcClient {
-    #provider;
-    constructor(provider) {
-      this.#provider = provider;
-    }
-    getConfiguration() {
-      return ask({ oidc: { ...this.#provider, wanted: "configuration" } });
-    }
-    getJwks() {
-      return ask({ oidc: { ...this.#provider, wanted: "jwks" } });
-    }
-    /** The access token, checked. */
-    getAccessToken() {
-      return ask({ oidc: { ...this.#provider, wanted: "token" } });
-    }
-  }
-
-  const oidcClientProvider = {
-    /** Of a configured connection by its id; or base address, client id, secret and options. */
-    getOidcClient(baseUrl, clientId, clientSecret, options) {
-      if (clientId === undefined) return new OidcClient({ id: baseUrl });
-      return new OidcClient({ provider: { baseUrl, clientId, clientSecret, ...options } });
-    },
-  };
-
-  return { dsfClientProvider, fhirClientConfigProvider, oidcClientProvider };
+  return { dsfClientProvider };
 };

@@ -1,6 +1,8 @@
 // Mail, media types, compression, cryptography, validation: all done by the host.
 
-export default ({ native, plugin, ask, asBytes, isText, isBytes, isResource, pieces, gathered, describe, log }) => {
+export default ({ native, plugin, ask, part, asBytes, isText, isBytes, isResource, describe, log }) => {
+  const { pieces, gathered } = part("streams");
+
   // ---- Streams that the host transforms ----
 
   /** Sends pieces through a transformation, and yields what comes out as it comes. */
@@ -191,15 +193,19 @@ export default ({ native, plugin, ask, asBytes, isText, isBytes, isResource, pie
   const proxyConfig = {
     getUrl: () => plugin.proxy?.url ?? null,
     getUsername: () => plugin.proxy?.username ?? null,
+    /** Null unless plugin.toml asks for secrets. */
+    getPassword: () => plugin.proxy?.password ?? null,
     getNoProxyUrls: () => [...(plugin.proxy?.except ?? [])],
     isEnabled(target) {
       return Boolean(plugin.proxy) && (target === undefined || !this.isNoProxyUrl(target));
     },
     isNoProxyUrl(target) {
-      const found = /^(https?):\/\/([^/:?#]+)(?::(\d+))?(?:[/?#]|$)/i.exec(target);
-      if (!found) throw new TypeError(`${describe(target)} is not an http or https address`);
+      const found = /^([a-z][a-z0-9+.-]*):(?:\/\/([^/:?#]+)(?::(\d+))?(?:[/?#]|$))?/i.exec(target);
+      // Without a scheme it is the address of no server.
+      if (!found) return false;
       const [, scheme, host, given] = found;
-      const port = given ?? (scheme.toLowerCase() === "https" ? "443" : "80");
+      const port = given ?? { http: "80", https: "443" }[scheme.toLowerCase()];
+      if (!host || !port) throw new TypeError(`${describe(target)} is not an http or https address`);
       const domain = host.split(".").slice(1).join(".");
       const names = [host, domain].filter((name) => name !== "").flatMap((name) => [name, `${name}:${port}`]);
       return this.getNoProxyUrls().some((one) => one === "*" || names.includes(one));
