@@ -29,6 +29,8 @@ mod greedy;
 mod handshake;
 mod harness;
 mod identity;
+#[cfg(feature = "bpe")]
+mod letter;
 mod load;
 mod membership;
 #[cfg(feature = "bpe")]

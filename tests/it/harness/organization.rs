@@ -21,7 +21,10 @@ pub struct Organization {
     pub name: &'static str,
     database: Settings,
     plugins: PathBuf,
-    keys: Vec<String>,
+    /// Keys of its engine.
+    pub keys: Vec<String>,
+    /// Variables of the environment of its engine.
+    pub environment: Vec<(&'static str, &'static str)>,
     mailbox: Option<Server>,
     engine: Option<Server>,
     line: Option<Line>,
@@ -75,6 +78,7 @@ impl Organization {
             database: fresh_database().await,
             plugins: package.folder().to_owned(),
             keys: keys.iter().map(|&key| key.to_owned()).collect(),
+            environment: Vec::new(),
             mailbox: None,
             engine: None,
             line: None,
@@ -94,6 +98,7 @@ impl Organization {
     pub async fn start_engine(&mut self) {
         let folder = format!("bpe.plugin-dir={}", self.plugins.display());
         let mut launch = self.launch().engine().set(folder);
+        launch = launch.environment(&self.environment);
         for key in &self.keys {
             launch = launch.set(key.clone());
         }

@@ -52,6 +52,11 @@ impl Package {
         &self.0
     }
 
+    /// Adds a file to the package of that name.
+    pub fn add(&self, package: &str, file: &str, text: &str) {
+        fs::write(self.0.join(package).join(file), text).unwrap();
+    }
+
     /// Adds another package to the folder.
     pub fn with(self, other: &Self) -> Self {
         copy(&other.0, &self.0);

@@ -25,6 +25,7 @@ pub struct Launch {
     port: u16,
     database: Option<String>,
     keys: Vec<String>,
+    environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Launch {
@@ -37,6 +38,7 @@ impl Launch {
             port: world.member(member).port,
             database: None,
             keys: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -61,6 +63,12 @@ impl Launch {
     /// Sets a key of the configuration, as `section.key=value`.
     pub fn set(mut self, assignment: impl Into<String>) -> Self {
         self.keys.push(assignment.into());
+        self
+    }
+
+    /// Sets variables of its environment.
+    pub fn environment(mut self, variables: &[(&'static str, &'static str)]) -> Self {
+        self.environment.extend_from_slice(variables);
         self
     }
 
@@ -104,6 +112,7 @@ impl Launch {
         for assignment in &self.keys {
             command.arg("--set").arg(assignment);
         }
+        command.envs(self.environment.iter().copied());
         // A node that is started again goes on in its log.
         let out = File::options()
             .create(true)

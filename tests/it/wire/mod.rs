@@ -8,7 +8,7 @@
 //! | versions of Organization and Endpoint | Java had loaded its allow list twice before `02`; an unchanged Bundle makes no version here |
 //! | order of entries in a searchset | by id or by the clock of the recording's servers; ids are random |
 //! | order of parameters in links | that of a hash map in Java |
-//! | `software` of the CapabilityStatement | it names this program |
+//! | `software` of the CapabilityStatement | its version is that of this program |
 //! | `reason` of the built-in Subscriptions | Java misspells it |
 //! | heart-beats | every 28 s; not waited for |
 //! | the reason of a refusal in `issue.details` | told to local identities, so that they can mend it |
