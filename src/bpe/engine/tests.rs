@@ -1,7 +1,7 @@
 //! Whatever block-structured process runs in whatever order: no token is lost or doubled, and
 //! stopping at any point to store the state changes nothing (`spec/bpmn.md` §5.12).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use proptest::prelude::*;
@@ -232,47 +232,64 @@ pub(in crate::bpe) fn possible(state: &State) -> Vec<Trigger> {
     jobs.chain(tasks).chain(events).collect()
 }
 
-/// A state as the database has it. A node is killed after every step, and loads for the next one
-/// no more than that turns out to need.
+/// A state as the database has it. A node is killed whenever it has stored one, and loads for the
+/// next step no more than that turns out to need. While code is asked nothing is stored.
 #[derive(Default)]
 struct Shelf {
     first: String,
     pages: BTreeMap<PageId, String>,
+    /// The state while code is asked, and the pages of the database that are in it.
+    open: Option<(State, BTreeSet<PageId>)>,
 }
 
 impl Shelf {
-    fn store(&mut self, mut state: State, seen: impl Fn(PageId) -> bool) {
-        self.pages.retain(|id, _| !seen(*id));
+    fn store(&mut self, mut state: State, seen: &BTreeSet<PageId>) {
+        self.pages.retain(|id, _| !seen.contains(id));
         for (id, page) in state.take_pages() {
             self.pages.insert(id, serde_json::to_string(&page).unwrap());
         }
         self.first = serde_json::to_string(&state).unwrap();
     }
 
-    fn load(&self, wanted: impl Fn(PageId) -> bool) -> State {
-        let mut state: State = serde_json::from_str(&self.first).unwrap();
+    /// Adds the pages that are wanted and not there.
+    fn load(
+        &self,
+        state: &mut State,
+        seen: &mut BTreeSet<PageId>,
+        wanted: impl Fn(PageId) -> bool,
+    ) {
         for (id, text) in self.pages.iter().filter(|(id, _)| wanted(**id)) {
-            state.put_page(*id, serde_json::from_str(text).unwrap());
+            if seen.insert(*id) {
+                state.put_page(*id, serde_json::from_str(text).unwrap());
+            }
         }
+    }
+
+    fn whole(&self) -> State {
+        let mut state = serde_json::from_str(&self.first).unwrap();
+        self.load(&mut state, &mut BTreeSet::new(), |_| true);
         state
     }
 
     /// Runs one step on the page that it is about, or on all if it asks for them.
     fn step(&mut self, graph: &Graph, trigger: &Trigger) -> (Next, Change) {
+        let stored = || (serde_json::from_str(&self.first).unwrap(), BTreeSet::new());
+        let (mut state, mut seen) = self.open.take().unwrap_or_else(stored);
         let page = trigger.page();
+        self.load(&mut state, &mut seen, |id| id == page);
         let on = |state| step(graph, state, trigger.clone(), Timestamp::UNIX_EPOCH);
-        match on(self.load(|id| id == page)) {
-            Ok(done) => {
-                self.store(done.state, |id| id == page);
-                (done.next, done.changes)
-            }
+        let done = match on(state.clone()) {
             Err(Halt::Absent(Absent::Pages)) => {
-                let done = on(self.load(|_| true)).unwrap();
-                self.store(done.state, |_| true);
-                (done.next, done.changes)
+                self.load(&mut state, &mut seen, |_| true);
+                on(state).unwrap()
             }
-            Err(other) => panic!("{other}"),
+            other => other.unwrap(),
+        };
+        match done.next {
+            Next::Request(_) => self.open = Some((done.state, seen)),
+            _ => self.store(done.state, &seen),
         }
+        (done.next, done.changes)
     }
 }
 
@@ -283,7 +300,7 @@ fn play(graph: &Graph, choices: &[usize], crowd: u32) -> BTreeMap<String, usize>
     let mut new = State::new(InstanceId(Uuid::nil()));
     new.crowd = crowd;
     let mut shelf = Shelf::default();
-    shelf.store(new, |_| true);
+    shelf.store(new, &BTreeSet::new());
     let mut trigger = Trigger::Start(Start::default());
     for at in 0..100_000 {
         let (next, changes) = shelf.step(graph, &trigger);
@@ -305,7 +322,7 @@ fn play(graph: &Graph, choices: &[usize], crowd: u32) -> BTreeMap<String, usize>
                 answer: Answer::done(Vec::new()),
             },
             Next::Wait => {
-                let state = shelf.load(|_| true);
+                let state = shelf.whole();
                 assert_eq!(state.flaw(), None);
                 let all = possible(&state);
                 assert!(!all.is_empty(), "a token is stuck: {state:#?}");
