@@ -158,6 +158,8 @@ section! {
         fhir_connections "fhir-connections": optional InputFile = "fhir-connections.yaml",
         /// Process instances worked on at the same time.
         threads "threads": default u16 = "4",
+        /// How long plugin code may compute in one call; waiting for an answer does not count.
+        compute_limit "compute-limit": default Duration = "60s",
         /// How long the delivery of a message to a partner is tried before the process is told
         /// that it failed.
         send_deadline "send-deadline": default Duration = "1h",

@@ -111,6 +111,10 @@ impl Config {
                 .as_ref()
                 .map(|file| file.0.clone()),
             mail: self.mail.as_ref()?.settings(),
+            limits: crate::bpe::plugin::runner::Limits {
+                compute: self.bpe.compute_limit,
+                ..crate::bpe::plugin::runner::Limits::default()
+            },
             deploy: crate::bpe::plugin::deploy::Settings {
                 retired: self.bpe.retired.clone(),
                 excluded: self.bpe.excluded.clone(),

@@ -34,6 +34,8 @@ mod letter;
 mod load;
 mod membership;
 #[cfg(feature = "bpe")]
+mod neighbour;
+#[cfg(feature = "bpe")]
 mod network;
 mod node;
 #[cfg(feature = "bpe")]

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::bpe::exchange::{self, Server};
 use crate::bpe::plugin::folder::Judge;
+use crate::bpe::plugin::runner::Limits;
 use crate::bpe::plugin::service::{Connections, Outfit, Services, Validator};
 use crate::bpe::plugin::{deploy, own};
 use crate::bpe::runtime::{self, Runtime};
@@ -38,6 +39,8 @@ pub struct Settings {
     /// YAML file of the FHIR servers that plugins may use by their names.
     pub fhir_connections: Option<PathBuf>,
     pub mail: mail::Settings,
+    /// What one call of plugin code may use up.
+    pub limits: Limits,
     pub deploy: deploy::Settings,
     pub runtime: runtime::Settings,
 }
@@ -94,6 +97,7 @@ pub fn start(
         server: Arc::clone(&server),
         services: Arc::clone(&services),
         judge: judges.judge,
+        limits: settings.limits,
         clock: clock.clone(),
     };
     let installation = Installation::open(&settings, with)?;

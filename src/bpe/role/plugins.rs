@@ -8,6 +8,7 @@ use crate::bpe::exchange::Server;
 use crate::bpe::plugin::folder::{Folder, Judge};
 use crate::bpe::plugin::installed::Installed;
 use crate::bpe::plugin::package::{Found, Package, Refused, Site, Substitutes};
+use crate::bpe::plugin::runner::Limits;
 use crate::bpe::plugin::service::Services;
 use crate::bpe::plugin::{Host, Plugins, deploy};
 use crate::kernel::{Clock, Shutdown};
@@ -24,6 +25,7 @@ pub(super) struct With {
     pub server: Arc<Server>,
     pub services: Arc<Services>,
     pub judge: Arc<Judge>,
+    pub limits: Limits,
     pub clock: Clock,
 }
 
@@ -185,7 +187,13 @@ fn site<'a>(organization: &'a str, server: &'a Server) -> Site<'a> {
 
 fn plugins(packages: &[Package], with: &With, organization: &str) -> Plugins {
     let services = Arc::clone(&with.services);
-    Plugins::new(packages, services, organization, with.clock.clone())
+    Plugins::new(
+        packages,
+        services,
+        organization,
+        with.clock.clone(),
+        with.limits,
+    )
 }
 
 /// Says what is wrong or odd with the plugins that were found.

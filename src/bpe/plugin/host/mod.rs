@@ -57,15 +57,6 @@ impl Plugins {
         services: Arc<Services>,
         organization: &str,
         clock: Clock,
-    ) -> Self {
-        Self::with_limits(packages, services, organization, clock, Limits::default())
-    }
-
-    fn with_limits(
-        packages: &[Package],
-        services: Arc<Services>,
-        organization: &str,
-        clock: Clock,
         limits: Limits,
     ) -> Self {
         let mut processes = HashMap::new();

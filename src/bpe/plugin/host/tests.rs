@@ -39,7 +39,13 @@ fn answers(request: &Asked) -> Answered {
 async fn plugins() -> Plugins {
     let clock = Clock::manual("2026-11-21T08:41:26.5Z".parse::<Timestamp>().unwrap());
     let services = services(&StandIn::start(answers).await);
-    Plugins::new(&[ping_pong()], services, "Test_Organization", clock)
+    Plugins::new(
+        &[ping_pong()],
+        services,
+        "Test_Organization",
+        clock,
+        Limits::default(),
+    )
 }
 
 fn activity(process: &str, kind: CallKind, class: &str) -> Activity {
@@ -297,7 +303,7 @@ async fn code_that_never_ends_is_a_failure_of_that_call_alone() {
         ..Limits::default()
     };
     let services = services(&StandIn::start(answers).await);
-    let plugins = Plugins::with_limits(
+    let plugins = Plugins::new(
         &[package],
         services,
         "Test_Organization",

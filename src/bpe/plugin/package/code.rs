@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -16,6 +17,9 @@ use crate::bpe::plugin::js::{self, SourceMap};
 use crate::bpe::plugin::runner::{self, Limits, Runner, Shape};
 use crate::bpe::plugin::service::logs_data;
 use crate::bpe::plugin::worker;
+
+/// How long modules may compute when they are loaded: a node starts no sooner.
+const LOADING: Duration = Duration::from_secs(10);
 
 /// The code of a package, loaded once to know what it registers.
 #[derive(Clone, Debug)]
@@ -84,7 +88,11 @@ pub(super) fn read(
             return None;
         }
     };
-    match program.shapes(&Limits::default()) {
+    let limits = Limits {
+        compute: LOADING,
+        ..Limits::default()
+    };
+    match program.shapes(&limits) {
         Ok(shapes) => {
             let shapes = shapes
                 .into_iter()

@@ -177,7 +177,7 @@ function encodeAny(value) {
 }
 
 function encodeJson(value) {
-  const json = copy(value);
-  if (json === undefined) throw new TypeError(`${describe(value)} cannot be kept as JSON`);
-  return ["json", json];
+  const text = stringify(value);
+  if (text === undefined) throw new TypeError(`${describe(value)} cannot be kept as JSON`);
+  return ["json", parse(text)];
 }
