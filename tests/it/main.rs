@@ -32,6 +32,7 @@ mod identity;
 #[cfg(feature = "bpe")]
 mod letter;
 mod load;
+mod malformed;
 mod membership;
 #[cfg(feature = "bpe")]
 mod neighbour;
@@ -48,6 +49,7 @@ mod refusal;
 mod research;
 mod resource;
 mod slow;
+mod snapshot;
 mod socket;
 #[cfg(feature = "bpe")]
 mod task;

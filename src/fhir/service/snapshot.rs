@@ -1,6 +1,7 @@
 //! Snapshots of profiles (fhir-api §4.11): generated when they are asked for, shown to those who
 //! may read the profile.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -10,8 +11,8 @@ use super::ground::Ground;
 use super::stop::Stop;
 use super::{Peer, Service};
 use crate::fhir::fault::Fault;
-use crate::fhir::validate::snapshot::{self, Failure};
-use crate::fhir::validate::{Definition, Missing};
+use crate::fhir::validate::snapshot::{self, Failure, Tree};
+use crate::fhir::validate::{Definition, Library, Missing};
 use crate::r4::outcome::{IssueType, Outcome};
 use crate::r4::{Resource, ResourceType};
 
@@ -59,48 +60,70 @@ impl Service {
 }
 
 impl Ground<'_> {
-    /// A snapshot shows what its bases say, so who asks must be able to read them; else a profile
-    /// of one's own would show what is hidden (auth-config §4.10).
-    async fn require_readable_bases(&mut self, profile: &Resource) -> Result<(), Stop> {
-        let mut next = profile.str("baseDefinition").map(str::to_owned);
-        for _ in 0..MOST_ROUNDS {
-            let Some(canonical) = next else { return Ok(()) };
-            // What is not stored belongs to FHIR itself.
-            let Some(id) = self
-                .directory
-                .library()
-                .ids(KIND, &canonical)
-                .first()
-                .copied()
-            else {
-                return Ok(());
-            };
-            let base = match self.read(KIND, id, None).await {
-                Err(Stop::Fault(fault)) if fault.status() < 500 => {
-                    return Err(broken(format!("its base {canonical} is not known")));
-                }
-                read => read?,
-            };
-            next = base.resource.str("baseDefinition").map(str::to_owned);
-        }
-        Ok(())
-    }
-
+    /// A snapshot shows what the definitions say that it was made from. To who asks, those that he
+    /// may not read are not there; else a profile of one's own would show what is hidden
+    /// (auth-config §4.10).
     async fn with_snapshot(&mut self, profile: Resource) -> Result<Resource, Stop> {
         if profile.get("snapshot").is_some() {
             return Ok(profile);
         }
-        self.require_readable_bases(&profile).await?;
         let definition = Definition::read(&profile).map_err(broken)?;
-        let library = Arc::clone(self.directory.library());
+        let mut library = Arc::clone(self.directory.library());
         for _ in 0..MOST_ROUNDS {
-            match library.snapshot_of(&definition) {
-                Ok(tree) => return Ok(completed(profile, &snapshot::elements(&tree))),
-                Err(Failure::Missing(Missing(ids))) => self.stock(&library, &ids).await?,
-                Err(Failure::Broken(reason)) => return Err(broken(reason)),
+            let (made, bases) = self.generate(&library, &definition).await?;
+            let hidden = self.hidden_below(&library, bases).await?;
+            if hidden.is_empty() {
+                let tree = made.map_err(broken)?;
+                return Ok(completed(profile, &snapshot::elements(&tree)));
+            }
+            library = Arc::new(library.without(&hidden));
+        }
+        Err(Fault::internal("a snapshot builds on too many definitions").into())
+    }
+
+    /// What a definition makes with those of a library, and the canonicals it needed.
+    async fn generate(
+        &mut self,
+        library: &Library,
+        definition: &Definition,
+    ) -> Result<(Result<Tree, String>, Vec<String>), Stop> {
+        for _ in 0..MOST_ROUNDS {
+            match library.snapshot_and_bases(definition) {
+                (Ok(tree), bases) => return Ok((Ok(tree), bases)),
+                (Err(Failure::Broken(reason)), bases) => return Ok((Err(reason), bases)),
+                (Err(Failure::Missing(Missing(ids))), _) => self.stock(library, &ids).await?,
             }
         }
         Err(Fault::internal("a snapshot asked for too many definitions").into())
+    }
+
+    /// The stored definitions that these canonicals need, and that the identity may not read.
+    async fn hidden_below(
+        &mut self,
+        library: &Library,
+        mut open: Vec<String>,
+    ) -> Result<HashSet<Uuid>, Stop> {
+        let (mut seen, mut hidden) = (HashSet::new(), HashSet::new());
+        while let Some(canonical) = open.pop() {
+            // What is not stored belongs to FHIR itself.
+            let Some(id) = library.ids(KIND, &canonical).first().copied() else {
+                continue;
+            };
+            if !seen.insert(id) {
+                continue;
+            }
+            let base = match self.read(KIND, id, None).await {
+                Err(Stop::Fault(fault)) if fault.status() < 500 => {
+                    hidden.insert(id);
+                    continue;
+                }
+                read => read?,
+            };
+            if let Ok(definition) = Definition::read(&base.resource) {
+                open.extend(self.generate(library, &definition).await?.1);
+            }
+        }
+        Ok(hidden)
     }
 }
 

@@ -7,6 +7,7 @@
 //! addresses that it depends on, and goes when one of them changes.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -373,14 +374,49 @@ impl Bases for Library {
 impl Library {
     /// The snapshot of a definition that is not stored.
     pub fn snapshot_of(&self, definition: &Definition) -> Result<Tree, Failure<Missing>> {
+        self.snapshot_and_bases(definition).0
+    }
+
+    /// The same, and the canonicals whose snapshots it was made from.
+    pub fn snapshot_and_bases(
+        &self,
+        definition: &Definition,
+    ) -> (Result<Tree, Failure<Missing>>, Vec<String>) {
         let above = vec![definition.canonical(), definition.url.clone()];
-        snapshot::generate(
-            definition,
-            &Below {
-                library: self,
-                above,
-            },
-        )
+        let below = Below {
+            library: self,
+            above,
+        };
+        let asked = Asked {
+            below,
+            canonicals: RefCell::default(),
+        };
+        let tree = snapshot::generate(definition, &asked);
+        (tree, asked.canonicals.into_inner())
+    }
+
+    /// The library as if these had never been stored.
+    #[must_use]
+    pub fn without(&self, ids: &HashSet<Uuid>) -> Self {
+        let entries = self.entries.values().flatten();
+        let library = Self::new(entries.filter(|entry| !ids.contains(&entry.id)).cloned());
+        library.held_mut().documents = self.held().documents.clone();
+        library
+    }
+}
+
+/// Remembers what was asked for.
+struct Asked<'a> {
+    below: Below<'a>,
+    canonicals: RefCell<Vec<String>>,
+}
+
+impl Bases for Asked<'_> {
+    type Missing = Missing;
+
+    fn snapshot(&self, canonical: &str) -> Result<Arc<Tree>, Failure<Missing>> {
+        self.canonicals.borrow_mut().push(canonical.to_owned());
+        self.below.snapshot(canonical)
     }
 }
 
