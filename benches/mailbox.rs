@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
+use common::copies::copy;
 use common::wire::{Wire, connector, request};
 use common::{Figures, measure, period};
 
@@ -158,24 +159,6 @@ async fn reads(server: &Server, process: &Process) {
 fn most_tasks() -> i64 {
     let given = std::env::var("TASKS").ok();
     given.and_then(|text| text.parse().ok()).unwrap_or(100_000)
-}
-
-/// Stores one Task so many times more.
-async fn copy(url: &str, task: &Value, count: i64) {
-    let (admin, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    let copy = format!(
-        "INSERT INTO fhir.resource (id, type, version, last_updated, document, access, audience, \
-         tokens, terms) SELECT gen_random_uuid(), type, version, last_updated + i * interval '1 ms', \
-         document, access, audience, tokens, terms \
-         FROM fhir.resource, generate_series(1, {count}) i WHERE id = '{}'",
-        task["id"].as_str().unwrap()
-    );
-    admin.batch_execute(&copy).await.unwrap();
-    admin
-        .batch_execute("VACUUM ANALYZE fhir.resource")
-        .await
-        .unwrap();
 }
 
 /// A page of twenty, the newest first, with its exact total; that among the fewest Tasks is the
