@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::harness::organization::{PATIENCE, Request, input_text, outputs, text};
 use super::harness::sample::path;
-use super::harness::{Organization, Package, World, until};
+use super::harness::socket::built_in;
+use super::harness::{Listener, Organization, Package, World, until};
 
 const LETTER: &str = "http://example.org/bpe/Process/letter|1.0";
 const INPUT: &str = "http://example.org/fhir/CodeSystem/letter";
@@ -18,7 +19,7 @@ const MESSAGE: &str = "http://dsf.dev/fhir/CodeSystem/bpmn-message";
 async fn hospital() -> Organization {
     let world = Arc::new(World::recorded());
     let package = Package::of_tests("letter");
-    let keys = ["bpe.message-grace=1s"];
+    let keys = ["bpe.message-grace=10s"];
     let hospital = Organization::start(&world, "bpe-a", &package, &keys).await;
     hospital.offers(&[LETTER]).await;
     hospital
@@ -212,10 +213,15 @@ async fn a_task_that_somebody_else_has_taken_starts_nothing() {
     let hospital = hospital().await;
     // The engine is told of the Task while it cannot move, and of nothing that happens to it then.
     hospital.engine().signal(Signal::SIGSTOP);
+    let local = hospital.local();
+    let subscription = built_in(&local, "Task?status=requested").await;
+    let mut socket = Listener::bound(&local, &subscription).await;
     let profile = "http://example.org/fhir/StructureDefinition/task-write|1.0";
     let inputs = vec![text(INPUT, "way", "early")];
     let request = letter("write", profile, "taken", inputs);
     let id = hospital.ask("bpe-a", &request).await;
+    let told = socket.event().await;
+    assert_eq!(told["id"], id.as_str());
     let mut task = hospital.task(&id).await;
     task["status"] = json!("failed");
     let taken = hospital.local().put(&path(&task), &task).await;

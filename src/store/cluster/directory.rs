@@ -14,6 +14,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use nix::unistd::{Uid, User};
 use sha2::{Digest, Sha256};
@@ -156,6 +157,17 @@ fn make_private(dir: &Path, account: Account) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whether the lock is ours now. A child that is just being started has a copy of every open file
+/// of its parent until it becomes another program, so a lock that was given up may last a moment.
+fn locked(file: &File) -> bool {
+    (0..20).any(|tries| {
+        if tries > 0 {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        file.try_lock().is_ok()
+    })
+}
+
 fn lock(home: &Path) -> Result<File, Refusal> {
     let path = home.join("dsf.lock");
     let blame = |error| Refusal::files(&path, error);
@@ -175,7 +187,7 @@ fn lock(home: &Path) -> Result<File, Refusal> {
         .truncate(false)
         .open(&path)
         .map_err(blame)?;
-    if file.try_lock().is_err() {
+    if !locked(&file) {
         let mut owner = String::new();
         file.read_to_string(&mut owner).map_err(blame)?;
         return Err(Refusal::InUse {
