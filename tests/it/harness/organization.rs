@@ -113,6 +113,11 @@ impl Organization {
         assert!(self.engine.take().unwrap().stop(), "it ends in order");
     }
 
+    /// Keys of the engine from its next start on.
+    pub fn set_keys(&mut self, keys: &[&str]) {
+        self.keys = keys.iter().map(|&key| key.to_owned()).collect();
+    }
+
     pub fn kill_engine(&mut self) {
         self.engine.take().unwrap().signal(Signal::SIGKILL);
     }
