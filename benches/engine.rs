@@ -206,6 +206,8 @@ async fn steps(store: &Store, url: &str, definition: Uuid, clients: usize) -> Fi
     let (after, whole) = (revisions(&admin).await, begun.elapsed());
     shutdown.begin();
     worker.await.unwrap();
+    // A step under way would lock its instances in another order than the deletion.
+    shutdown.drain(Duration::from_secs(10)).await.unwrap();
     admin
         .batch_execute("DELETE FROM bpe.instance")
         .await

@@ -83,6 +83,7 @@ pub async fn ours(store: &Store, definition: Uuid, clients: usize) -> Figures {
     }
     shutdown.begin();
     worker.await.unwrap();
+    shutdown.drain(Duration::from_secs(10)).await.unwrap();
     figures(after - before, whole)
 }
 

@@ -64,12 +64,16 @@ impl Connector {
     }
 }
 
-/// How statements of a role are planned. Those of the BPE role look a few rows up by an index, and
-/// their plans are kept: one made while a table had a page must still do when it has thousands.
+/// How statements of a role are planned. Those of the BPE role look a few rows up by an index; they
+/// are planned once for each connection, and a plan made while a table had a page must still do when
+/// it has thousands.
 fn planning(schema: Schema) -> &'static str {
     match schema {
         Schema::Fhir => "",
-        Schema::Bpe => " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off",
+        Schema::Bpe => {
+            " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off \
+              -c enable_hashjoin=off -c enable_mergejoin=off"
+        }
     }
 }
 

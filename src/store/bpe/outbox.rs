@@ -47,7 +47,7 @@ pub async fn take(
 ) -> Result<Vec<Entry>, Error> {
     let rows = statement(format!(
         "with due as (
-             select id from outbox where due <= clock_timestamp()
+             select id from outbox where due <= statement_timestamp()
              order by due limit $1 for update skip locked)
          update outbox set lease_epoch = lease_epoch + 1, attempts = attempts + 1,
              due = clock_timestamp() + make_interval(secs => $2)
