@@ -94,6 +94,8 @@ async fn keys_say_which_receiver_a_message_is_for() {
     }
 
     let start = write(&hospital, "alternative").await;
+    // Only then it has its other name.
+    hospital.waits("answer", 1).await;
     let renamed = say(&hospital, "answer", "another name", None).await;
     let ended = completed(&hospital, &renamed).await;
     assert_eq!(input_text(&ended, "business-key"), "another name");
@@ -102,6 +104,7 @@ async fn keys_say_which_receiver_a_message_is_for() {
 
     // Two receivers of one name.
     let start = write(&hospital, "ambiguous").await;
+    hospital.waits("answer", 2).await;
     let whose = say(&hospital, "answer", "ambiguous", None).await;
     assert_eq!(failed(&hospital, &whose).await, "Unable to correlate Task");
     assert_eq!(hospital.task(&start).await["status"], "in-progress");
@@ -211,6 +214,9 @@ async fn a_task_that_was_changed_by_others_is_read_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_somebody_else_has_taken_starts_nothing() {
     let hospital = hospital().await;
+    // Who has taken up a Task listens to the mailbox.
+    let listening = write(&hospital, "correlated").await;
+    hospital.task_when(&listening, "in-progress").await;
     // The engine is told of the Task while it cannot move, and of nothing that happens to it then.
     hospital.engine().signal(Signal::SIGSTOP);
     let local = hospital.local();
@@ -220,8 +226,7 @@ async fn a_task_that_somebody_else_has_taken_starts_nothing() {
     let inputs = vec![text(INPUT, "way", "early")];
     let request = letter("write", profile, "taken", inputs);
     let id = hospital.ask("bpe-a", &request).await;
-    let told = socket.event().await;
-    assert_eq!(told["id"], id.as_str());
+    while socket.event().await["id"] != id.as_str() {}
     let mut task = hospital.task(&id).await;
     task["status"] = json!("failed");
     let taken = hospital.local().put(&path(&task), &task).await;

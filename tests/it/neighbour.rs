@@ -47,9 +47,9 @@ async fn a_plugin_that_misbehaves_is_stopped_and_its_neighbour_goes_on_meanwhile
     let mut hospital = Organization::start(&world, "bpe-a", &package, &keys).await;
     hospital.offers(&[CALM, UNRULY, WORKER]).await;
 
-    // More than there are threads, of each kind.
+    // More than there are threads.
     let mut loops = Vec::new();
-    for process in [UNRULY, UNRULY, UNRULY, WORKER, WORKER, WORKER] {
+    for process in [UNRULY, UNRULY, WORKER] {
         loops.push(ask(&hospital, process, "loop").await);
     }
     for task in &loops {

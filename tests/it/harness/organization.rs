@@ -212,6 +212,25 @@ impl Organization {
         all
     }
 
+    /// Waits until as many receivers of a message wait in the engine.
+    pub async fn waits(&self, message: &str, count: i64) {
+        let url = self.database.url.as_deref().unwrap();
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let counted = "SELECT count(*) FROM bpe.subscription WHERE name = $1";
+        until(
+            &format!("{count} wait for {message}"),
+            PATIENCE,
+            async || {
+                let row = client.query_one(counted, &[&message]).await.unwrap();
+                row.get::<_, i64>(0) == count
+            },
+        )
+        .await;
+    }
+
     /// The form of a user task, once there is one in this status.
     pub async fn form(&self, business_key: &str, status: &str) -> Value {
         let mut found = Value::Null;
