@@ -25,7 +25,6 @@ mod valid;
 mod write;
 
 use std::collections::HashSet;
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -44,7 +43,7 @@ use crate::store::fhir::generations::Generations;
 use crate::store::fhir::inserts::Inserts;
 use crate::store::fhir::reads::Reads;
 use crate::store::fhir::{directory, event, sweep};
-use crate::store::{self, AsyncPgConnection, Statements, Store};
+use crate::store::{AsyncPgConnection, Statements, Store};
 
 pub use binary::{ContentReader, Piece, Upload};
 pub use condition::Condition;
@@ -290,15 +289,6 @@ impl Service {
         self.settle(peer, Start::Reading, work).await
     }
 
-    /// Runs work within a transaction that is taken back, whatever came of it.
-    pub(crate) async fn rehearse<T: Send>(
-        &self,
-        peer: &Peer,
-        work: impl Work<T>,
-    ) -> Result<T, Fault> {
-        self.settle(peer, Start::Rehearsal, work).await
-    }
-
     async fn settle<T: Send>(
         &self,
         peer: &Peer,
@@ -385,22 +375,6 @@ impl Service {
         Ok(done.value)
     }
 
-    /// An error takes a transaction back, so what came of it is one.
-    async fn rehearsed<T: Send>(&self, origin: &Origin<'_>, work: impl Work<T>) -> Result<T, Stop> {
-        let rehearsal = async move |conn: &mut AsyncPgConnection| {
-            let mut ground = origin.ground(Some(conn));
-            Err::<Infallible, _>(match work(&mut ground).await {
-                Ok(value) => TakenBack::Value(value),
-                Err(stop) => TakenBack::Stop(stop),
-            })
-        };
-        match self.store.write(rehearsal).await {
-            Ok(never) => match never {},
-            Err(TakenBack::Value(value)) => Ok(value),
-            Err(TakenBack::Stop(stop)) => Err(stop),
-        }
-    }
-
     /// Tells all nodes of what was written here, until the future is dropped. The hint is sent
     /// after the commit and once for many: NOTIFY within the transaction would let one transaction
     /// commit at a time. See docs/adr.
@@ -480,18 +454,6 @@ enum Start {
     Transaction,
     /// A transaction of which nothing remains, neither in the store nor in the audit trail.
     Rehearsal,
-}
-
-/// How a rehearsal ended.
-enum TakenBack<T> {
-    Value(T),
-    Stop(Stop),
-}
-
-impl<T> From<store::Error> for TakenBack<T> {
-    fn from(error: store::Error) -> Self {
-        Self::Stop(error.into())
-    }
 }
 
 /// What came of one attempt.

@@ -2,6 +2,7 @@
 //! (docs/adr/0034).
 
 use std::collections::HashSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -10,7 +11,7 @@ use super::ground::Ground;
 use super::refer::Leniency;
 use super::stop::Stop;
 use super::write::{Incoming, completed};
-use super::{Peer, Service};
+use super::{Origin, Peer, Service, Start, Work};
 use crate::fhir::authorize::{AccessFilter, Operation, admit};
 use crate::fhir::fault::Fault;
 use crate::fhir::reference;
@@ -18,6 +19,7 @@ use crate::fhir::validate::{self, Finding, Library};
 use crate::r4::ResourceType;
 use crate::r4::outcome::Outcome;
 use crate::store::fhir::conformance as rows;
+use crate::store::{self, AsyncPgConnection};
 
 /// What could be done with a resource.
 #[derive(Clone, Debug)]
@@ -108,6 +110,45 @@ impl Service {
             findings,
             rejection,
         })
+    }
+}
+
+impl Service {
+    /// Runs work within a transaction that is taken back, whatever came of it.
+    async fn rehearse<T: Send>(&self, peer: &Peer, work: impl Work<T>) -> Result<T, Fault> {
+        self.settle(peer, Start::Rehearsal, work).await
+    }
+
+    /// An error takes a transaction back, so what came of it is one.
+    pub(super) async fn rehearsed<T: Send>(
+        &self,
+        origin: &Origin<'_>,
+        work: impl Work<T>,
+    ) -> Result<T, Stop> {
+        let rehearsal = async move |conn: &mut AsyncPgConnection| {
+            let mut ground = origin.ground(Some(conn));
+            Err::<Infallible, _>(match work(&mut ground).await {
+                Ok(value) => TakenBack::Value(value),
+                Err(stop) => TakenBack::Stop(stop),
+            })
+        };
+        match self.store.write(rehearsal).await {
+            Ok(never) => match never {},
+            Err(TakenBack::Value(value)) => Ok(value),
+            Err(TakenBack::Stop(stop)) => Err(stop),
+        }
+    }
+}
+
+/// How a rehearsal ended.
+enum TakenBack<T> {
+    Value(T),
+    Stop(Stop),
+}
+
+impl<T> From<store::Error> for TakenBack<T> {
+    fn from(error: store::Error) -> Self {
+        Self::Stop(error.into())
     }
 }
 
