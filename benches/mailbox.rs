@@ -20,20 +20,25 @@ mod common;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use common::copies::copy;
 use common::wire::{Wire, connector, request};
 use common::{Figures, measure, period};
 
+use dsf::config::{Needs, Sources};
+use dsf::fhir::Validation;
+use dsf::kernel::{Clock, Shutdown};
+use dsf::net::http;
 use dsf::store::testing::temporary_folder;
-use dsf::store::{Cluster, Settings};
+use dsf::store::{Cluster, Database, Schema, Settings};
 use openssl::ssl::{SslAcceptor, SslConnector, SslFiletype, SslMethod, SslVerifyMode};
 use serde_json::Value;
 use tokio_postgres::NoTls;
 
 use harness::socket::built_in;
+use harness::world::free_port;
 use harness::{Launch, Listener, Process, Server, World};
 
 const REQUESTER: &str = "Test_Organization";
@@ -61,6 +66,7 @@ async fn main() {
 
     Figures::head();
     creates(&server, &process, &url).await;
+    judged_creates(&world, &settings, &process).await;
     reads(&server, &process).await;
     events(&server, &process).await;
     let task = server.local().create(&process.task(REQUESTER)).await;
@@ -115,6 +121,68 @@ async fn creates(server: &Server, process: &Process, url: &str) {
             Some(&bare),
         );
     }
+}
+
+/// Task creates at two mailboxes on the same database, of which one judges nothing.
+async fn judged_creates(world: &Arc<World>, settings: &Settings, process: &Process) {
+    let shutdown = Shutdown::new();
+    let connector = connector(world, "local");
+    let (off, on) = (
+        mailbox(world, settings, Validation::Off, &shutdown).await,
+        mailbox(world, settings, Validation::On, &shutdown).await,
+    );
+    let document = process.task(REQUESTER).to_string();
+    for connections in [1, 8, 32] {
+        let measured = async |port: u16| {
+            let create = request("POST", port, "Task", &document);
+            let wires = Wire::several(&connector, port, connections).await;
+            measure(&wires, |wire: Wire| wire.exchange(create.clone(), 201)).await
+        };
+        // In turns, so that a table that grows slows both alike.
+        let (mut without, mut with) = (Figures::default(), Figures::default());
+        for _ in 0..3 {
+            without.add(measured(off).await);
+            with.add(measured(on).await);
+        }
+        without.print(&format!("Task create unjudged, {connections} conn."), None);
+        with.print(
+            &format!("Task create judged, {connections} connections"),
+            Some(&without),
+        );
+    }
+    shutdown.drain(Duration::from_secs(10)).await.unwrap();
+}
+
+/// A mailbox in this process; its port.
+async fn mailbox(
+    world: &World,
+    settings: &Settings,
+    validation: Validation,
+    shutdown: &Shutdown,
+) -> u16 {
+    let port = free_port();
+    let file = world.write_node(world.member("local"), port);
+    let sources = Sources::of_process(Some(file), Vec::new());
+    let needs = Needs {
+        fhir: true,
+        bpe: false,
+    };
+    let config = sources.load(needs).unwrap();
+    let mut mailbox = config.mailbox().unwrap();
+    mailbox.validation = validation;
+    let client = http::Client::new(&config.client.as_ref().unwrap().http()).unwrap();
+    let settings = Settings {
+        pool_size: 32,
+        ..settings.clone()
+    };
+    let database = Database::open(&settings).await.unwrap();
+    let store = database.store(Schema::Fhir).await.unwrap();
+    let roles = config.roles.clone();
+    let clock = Clock::system();
+    dsf::fhir::start(mailbox, roles, store, client, clock, shutdown)
+        .await
+        .unwrap();
+    port
 }
 
 /// Reads over mutual TLS against a bare handler that answers with the same bytes over the same TLS.

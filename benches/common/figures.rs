@@ -57,6 +57,12 @@ impl Figures {
         );
     }
 
+    /// Takes those of another run in.
+    pub fn add(&mut self, other: Self) {
+        self.times.extend(other.times);
+        self.whole += other.whole;
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     pub fn rate(&self) -> f64 {
         self.times.len() as f64 / self.whole.as_secs_f64()

@@ -59,6 +59,7 @@ impl Config {
             page_count: usize::try_from(self.fhir.page_count).unwrap_or(20),
             max_body_size: self.fhir.max_body_size.0,
             extra: self.extra_interactions(),
+            validation: crate::fhir::Validation::On,
             audit: self.audit_trail(),
             limits: crate::fhir::Limits {
                 rate: self.fhir.max_request_rate,

@@ -26,5 +26,5 @@ pub mod validate;
 
 pub use fault::Fault;
 pub use service::Service;
-pub use settings::{ExtraInteractions, Limits, Settings};
+pub use settings::{ExtraInteractions, Limits, Settings, Validation};
 pub use start::{Error, Running, start};

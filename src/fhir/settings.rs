@@ -27,6 +27,7 @@ pub struct Settings {
     /// Largest request body that is taken as a resource; raw Binary content has no limit.
     pub max_body_size: usize,
     pub extra: ExtraInteractions,
+    pub validation: Validation,
     pub audit: audit::Settings,
     pub limits: Limits,
 }
@@ -38,6 +39,15 @@ pub struct ExtraInteractions {
     pub validate: bool,
     /// `POST TYPE/_search`.
     pub search_by_post: bool,
+}
+
+/// Whether resources are judged by their profiles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Validation {
+    #[default]
+    On,
+    /// What it costs is told by a bench that leaves it out. No key of the configuration leads here.
+    Off,
 }
 
 /// What one client certificate may take; see `rest::limit`.

@@ -245,6 +245,7 @@ fn settings_of(name: &str) -> fhir::Settings {
         page_count: 20,
         max_body_size: 64 * 1024 * 1024,
         extra: fhir::ExtraInteractions::default(),
+        validation: fhir::Validation::On,
         audit: fhir::audit::Settings {
             reads: fhir::audit::Reads::None,
             keep: SignedDuration::from_hours(24),

@@ -198,7 +198,7 @@ impl World {
     }
 
     /// Writes the configuration and the allow list of a member's FHIR role.
-    pub(super) fn write_node(&self, member: &Member, port: u16) -> PathBuf {
+    pub fn write_node(&self, member: &Member, port: u16) -> PathBuf {
         let bundle = self.path("bundle.json");
         if !bundle.exists() {
             let text =
