@@ -9,7 +9,7 @@ use crate::cli::Configuration;
 
 const ABSENT: &str = "this program was built without the BPE role, which reads plugins";
 
-pub fn check(_: &[PathBuf]) -> anyhow::Result<ExitCode> {
+pub fn check(_: &[PathBuf], _: bool) -> anyhow::Result<ExitCode> {
     bail!(ABSENT)
 }
 
