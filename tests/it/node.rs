@@ -104,6 +104,73 @@ async fn a_profile_written_at_one_node_is_what_the_other_judges_by() {
     assert!(first.stop() && second.stop(), "both end in order");
 }
 
+#[tokio::test]
+async fn codes_that_change_at_one_node_are_what_the_other_judges_by() {
+    let (world, database) = (Arc::new(World::new()), fresh_database().await);
+    let node = || Launch::of(&world, "local").database(&database);
+    let first = node().start().await;
+    let second = node().elsewhere().start().await;
+    let (here, there) = (first.local(), second.local());
+    let word = word();
+    let base = format!("http://example.org/fhir/{word}");
+    let definition = |kind: &str, content: serde_json::Value| {
+        let mut resource = json!({
+            "resourceType": kind, "meta": {"tag": [tag("ALL")]}, "url": format!("{base}/{kind}"),
+            "version": "1.0", "name": "Colours", "status": "active", "date": "2026-01-01",
+            "experimental": false,
+        });
+        let members = resource.as_object_mut().unwrap();
+        members.extend(content.as_object().unwrap().clone());
+        resource
+    };
+    let codes = |codes: &[&str]| {
+        let concepts = codes
+            .iter()
+            .map(|code| json!({"code": code, "display": code}));
+        let concepts: Vec<_> = concepts.collect();
+        definition(
+            "CodeSystem",
+            json!({"caseSensitive": true, "content": "complete", "concept": concepts}),
+        )
+    };
+    let set = |codes: &[&str]| {
+        let concepts: Vec<_> = codes.iter().map(|code| json!({"code": code})).collect();
+        let include = json!([{"system": format!("{base}/CodeSystem"), "concept": concepts}]);
+        definition("ValueSet", json!({"compose": {"include": include}}))
+    };
+    let mut bound = profile(&format!("{base}/profile"), 1);
+    bound["differential"]["element"] = json!([{
+        "id": "Patient.maritalStatus", "path": "Patient.maritalStatus",
+        "binding": {"strength": "required", "valueSet": format!("{base}/ValueSet")},
+    }]);
+    let stored_codes = here.create(&codes(&["red", "green"])).await;
+    let stored_set = here.create(&set(&["red", "green"])).await;
+    here.create(&bound).await;
+    let mut claimant = patient(&word);
+    claimant["meta"]["profile"] = json!([format!("{base}/profile")]);
+    let coding = json!({"system": format!("{base}/CodeSystem"), "code": "green"});
+    claimant["maritalStatus"] = json!({"coding": [coding]});
+
+    let accepted = there.post("Patient", &claimant).await;
+    assert_eq!(accepted.status, 201, "{accepted}");
+    let narrower = with(&stored_set, "compose", set(&["red"])["compose"].clone());
+    let narrower = here.put(&path(&stored_set), &narrower).await.json();
+    let refused = there.post("Patient", &claimant).await;
+    assert_eq!(refused.status, 403, "only red is in the set: {refused}");
+    let wider = with(
+        &narrower,
+        "compose",
+        set(&["red", "green"])["compose"].clone(),
+    );
+    assert_eq!(here.put(&path(&stored_set), &wider).await.status, 200);
+    let fewer = with(&stored_codes, "concept", codes(&["red"])["concept"].clone());
+    assert_eq!(there.post("Patient", &claimant).await.status, 201);
+    assert_eq!(here.put(&path(&stored_codes), &fewer).await.status, 200);
+    let refused = there.post("Patient", &claimant).await;
+    assert_eq!(refused.status, 403, "green is no code any more: {refused}");
+    assert!(first.stop() && second.stop(), "both end in order");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_killed_under_load_loses_nothing_that_it_has_acknowledged() {
     let (world, database) = (Arc::new(World::new()), fresh_database().await);
