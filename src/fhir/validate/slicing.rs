@@ -342,6 +342,27 @@ fn what_refers_to_the_content_of_another_element_is_judged_like_it() {
 }
 
 #[test]
+fn a_profile_asks_for_no_less_than_its_base() {
+    let base = json!([{ "path": "Patient.name", "min": 1, "max": "2" }]);
+    let named = json!({ "name": [{ "text": "n" }] });
+    for (elements, expected) in [
+        (json!([{ "path": "Patient.name", "max": "1" }]), &[][..]),
+        (
+            json!([{ "path": "Patient.name", "min": 0 }]),
+            &["profile-broken"],
+        ),
+        // A known plugin does so.
+        (json!([{ "path": "Patient.name", "max": "*" }]), &[]),
+    ] {
+        let definitions = [
+            profile("base", "Patient", &format!("{CORE}Patient"), &base),
+            profile("x", "Patient", &format!("{BASE}base"), &elements),
+        ];
+        assert_rules(&definitions, "Patient", &[(named.clone(), expected)]);
+    }
+}
+
+#[test]
 fn chains_keep_what_each_version_of_a_base_says() {
     let elements = |members: Value| {
         let mut element = json!({ "path": "Patient.photo" });

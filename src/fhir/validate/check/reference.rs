@@ -24,6 +24,14 @@ impl<'a> Judge<'a> {
         let Some(literal) = literal else {
             return Ok(());
         };
+        if literal.contains(char::is_whitespace) {
+            let text = format!(
+                "{}: '{literal}' is no reference; write it without blanks, such as Organization/1",
+                trail.expression()
+            );
+            self.error(IssueType::Invalid, trail, "reference-form", text);
+            return Ok(());
+        }
         let found = match literal.strip_prefix('#') {
             Some(id) => self.contained_type(id),
             None => type_of(literal),
@@ -94,7 +102,7 @@ impl<'a> Judge<'a> {
         Ok(Some(types))
     }
 
-    fn contained_type(&self, id: &str) -> Option<&'a str> {
+    pub(super) fn contained_type(&self, id: &str) -> Option<&'a str> {
         let contained = self.root.value?.get("contained")?.as_array()?;
         let one = contained
             .iter()

@@ -47,6 +47,15 @@ impl<'a> Judge<'a> {
     }
 
     fn code_system(&mut self, system: &Value, trail: &Trail<'_>) {
+        if system.member("supplements").is_some() && system.text("content") != Some("supplement") {
+            let text = "CodeSystem.content: it must be supplement, because there is supplements";
+            self.error(
+                IssueType::Invalid,
+                trail,
+                "code-system-supplement",
+                text.to_owned(),
+            );
+        }
         let is_complete = system.text("content") == Some("complete");
         let count = system.member("count").and_then(Value::as_u64);
         let actual = concepts(system, 0);

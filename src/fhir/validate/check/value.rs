@@ -87,7 +87,17 @@ impl<'a> Judge<'a> {
                 );
                 self.error(IssueType::TooLong, trail, "max-length", text);
             }
-            Primitive::Canonical if !text.starts_with('#') && !is_absolute(text) => {
+            Primitive::Canonical if text.starts_with('#') => {
+                let is_there = text
+                    .get(1..)
+                    .and_then(|id| self.contained_type(id))
+                    .is_some();
+                if !is_there {
+                    let text = format!("{}: there is no contained {text}", trail.expression());
+                    self.error(IssueType::NotFound, trail, "contained", text);
+                }
+            }
+            Primitive::Canonical if !is_absolute(text) => {
                 self.relative(text, trail);
             }
             Primitive::Uri if is_own_address(trail) && !is_absolute(text) => {

@@ -14,11 +14,16 @@ const R4_EXTENSIONS: &str = "the definitions of R4's own extensions are not buil
 const FAILURE: &str = "a failure of the HL7 validator itself";
 const IDS: &str = "ids of elements in a differential are not looked at";
 
-/// Of documents that cannot be read nothing else is known.
+/// Of documents that cannot be read, and of profiles without a snapshot, one side knows nothing else
+/// and the other tells what it comes to.
 const PARSE: &str = "[parse]";
+const BROKEN: &str = "[profile-broken]";
+
+/// How the reference begins what is said of its own failures; its constraints say `failed:` too.
+const FAILED: &str = "failed: ";
 
 /// A word of an error that one side alone finds, and why the other does not.
-const REASONS: [(Side, &str, &str); 14] = [
+const REASONS: [(Side, &str, &str); 13] = [
     (
         Ours,
         PARSE,
@@ -31,7 +36,7 @@ const REASONS: [(Side, &str, &str); 14] = [
     ),
     (
         Ours,
-        "[profile-broken]",
+        BROKEN,
         "a profile that contradicts its base is refused when it is stored, not when it is used",
     ),
     (
@@ -64,11 +69,13 @@ const REASONS: [(Side, &str, &str); 14] = [
     ),
     (Theirs, "Error generating Snapshot: Cannot invoke", FAILURE),
     (Theirs, "Error processing Snapshot: Cannot invoke", FAILURE),
-    (Theirs, "failed: ", FAILURE),
 ];
 
 /// Why the other side does not find this error; `None` when nobody knows.
 pub fn reason(side: Side, error: &str) -> Option<&'static str> {
+    if side == Theirs && error.starts_with(FAILED) {
+        return Some(FAILURE);
+    }
     let of_it = |(finder, word, _): &&(Side, &str, &str)| *finder == side && error.contains(word);
     REASONS.iter().find(of_it).map(|(.., reason)| *reason)
 }
@@ -88,8 +95,8 @@ pub enum Comparison<'a> {
 /// Compares the verdicts that are left without each explained error: an explained one excuses
 /// itself, never another in the same resource.
 pub fn compare(case: &Case) -> Comparison<'_> {
-    let is_unread = case.ours.iter().any(|error| error.contains(PARSE));
-    if is_unread && !case.theirs.is_empty() {
+    let is_last = |error: &String| error.contains(PARSE) || error.contains(BROKEN);
+    if case.ours.iter().any(is_last) && !case.theirs.is_empty() {
         return Comparison::Same;
     }
     let ours = left(Ours, &case.ours);
@@ -143,8 +150,11 @@ fn an_explained_error_excuses_no_other_in_the_same_resource() {
     );
     // A reason of one side is none of the other.
     assert_eq!(verdict(&[], &[alone]), format!("Theirs {alone}"));
-    assert_eq!(
-        verdict(&["a number [parse]"], &["minimum required = 1"]),
-        "same"
-    );
+    for last in ["a number [parse]", "no base [profile-broken]"] {
+        assert_eq!(verdict(&[last], &["minimum required = 1"]), "same");
+    }
+    // Constraints that are broken are no failures of the reference.
+    let broken = "Patient: Constraint failed: pat-1 [http://hl7.org/fhir]";
+    assert_eq!(verdict(&[], &[broken]), format!("Theirs {broken}"));
+    assert_eq!(verdict(&[], &["failed: java.lang.Error"]), "explained");
 }

@@ -17,6 +17,7 @@ const SYSTEM: &str = "http://hl7.org/fhirpath/System.";
 /// Merges a differential element into its node; `profile` is where it comes from.
 pub fn merge(node: &mut Node, element: &Element, profile: &str) -> Result<(), String> {
     check_types(node, element)?;
+    check_numbers(node, element)?;
     for (name, value) in element {
         match name.as_str() {
             name if OWN.contains(&name) => {}
@@ -40,6 +41,19 @@ pub fn merge(node: &mut Node, element: &Element, profile: &str) -> Result<(), St
         Some(max) if max < min => Err(format!("at least {min} and at most {max} contradict")),
         _ => Ok(()),
     }
+}
+
+/// A profile may ask for more, not for less. A slice may be left out of an element that must be
+/// there, and what slices ask for in sum is no demand of the base. Known plugins allow more than
+/// their base, which the reference lets pass.
+fn check_numbers(node: &Node, element: &Element) -> Result<(), String> {
+    let least = min_of(&node.element);
+    let min = min_of(element);
+    let is_slice = node.slice.is_some() || element.contains_key("sliceName");
+    if element.contains_key("min") && min < least && node.least_of_slices() < least && !is_slice {
+        return Err(format!("at least {min}, but at least {least} in its base"));
+    }
+    Ok(())
 }
 
 /// A profile may take types away, not add some.

@@ -99,6 +99,12 @@ impl Node {
             .try_fold(self, |node, name| node.child(name))
     }
 
+    /// What all slices ask for together.
+    pub fn least_of_slices(&self) -> u32 {
+        let numbers = self.slices.iter().map(|slice| min_of(&slice.element));
+        numbers.fold(0, u32::saturating_add)
+    }
+
     /// How many nodes are here and below.
     pub fn size(&self) -> usize {
         let below = self.children.iter().chain(&self.slices);

@@ -42,7 +42,7 @@ pub fn apply<B: Bases>(
 
 /// An element occurs at least as often as its slices together.
 fn raise(node: &mut Node) {
-    let least = node.slices.iter().map(|slice| min_of(&slice.element)).sum();
+    let least = node.least_of_slices();
     if min_of(&node.element) < least && max_of(&node.element).is_none_or(|max| max >= least) {
         node.element.insert("min".to_owned(), json!(least));
     }
