@@ -426,6 +426,24 @@ fn every_constraint_of_the_material_is_understood() {
         count("left")
     );
     assert!(seen.len() >= 240, "{}", seen.len());
+    if folders.into_iter().all(|folder| shared(folder).is_some()) {
+        assert_listed(&seen);
+    }
+}
+
+/// The list of them for people; `DSF_LIST_CONSTRAINTS=1` writes it anew.
+fn assert_listed(seen: &BTreeMap<(String, String), &str>) {
+    let line = |((key, expression), how): (&(String, String), &&str)| {
+        let words: Vec<&str> = expression.split_whitespace().collect();
+        format!("{key} | {how} | {}\n", words.join(" "))
+    };
+    let listed: String = seen.iter().map(line).collect();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fhir/validate/constraints.txt");
+    if std::env::var_os("DSF_LIST_CONSTRAINTS").is_some() {
+        std::fs::write(&path, &listed).unwrap();
+    }
+    let known = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(known == listed, "list them anew: DSF_LIST_CONSTRAINTS=1");
 }
 
 /// Looks at the constraints of all profiles among these; how many there are.
