@@ -53,6 +53,31 @@ pub(super) enum Op {
     Finish(Option<String>),
 }
 
+impl Op {
+    /// The frame that it is about.
+    pub(super) fn frame(&self) -> Option<FrameId> {
+        match self {
+            Self::Take(frame)
+            | Self::Enter(frame)
+            | Self::Begin(frame)
+            | Self::Execute(frame)
+            | Self::Complete(frame)
+            | Self::Select(frame)
+            | Self::Leave(frame)
+            | Self::Listen { frame, .. }
+            | Self::Scope(frame)
+            | Self::Cancel(frame)
+            | Self::Drop(frame)
+            | Self::Compensate { thrower: frame, .. }
+            | Self::Compensated(frame)
+            | Self::CancelChild(frame) => Some(*frame),
+            Self::Conditions(frame) => *frame,
+            Self::Await { request, .. } => Some(request.frame),
+            Self::Finish(_) => None,
+        }
+    }
+}
+
 /// Which listeners run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -80,6 +80,7 @@ impl<'g> Machine<'g> {
                 Some(_) => {
                     budget -= 1;
                     if let Some(op) = self.state.agenda.pop() {
+                        self.reach(&op);
                         self.perform(op)?;
                     }
                 }
@@ -89,6 +90,15 @@ impl<'g> Machine<'g> {
                     None => return Ok(Next::Wait),
                 },
             }
+        }
+    }
+
+    /// What a state in the middle of a segment still has to do may lie on a page that is absent.
+    fn reach(&self, op: &Op) {
+        let page = op.frame().map_or(PageId::FIRST, FrameId::page);
+        let is_there = page == PageId::FIRST || self.state.pages.contains_key(&page);
+        if !is_there && !self.state.is_complete() {
+            self.lacks(Absent::Pages);
         }
     }
 

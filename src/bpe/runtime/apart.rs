@@ -127,6 +127,9 @@ pub async fn whole_state(store: &Store, instance: Uuid) -> Result<Option<State>,
     Ok(Some(state))
 }
 
+/// The database finds the page of a job by the same rule.
+const _: () = assert!(PageId::BITS == page::BITS);
+
 pub(super) fn page_id(number: i64) -> PageId {
     PageId(u32::try_from(number).unwrap_or(u32::MAX))
 }

@@ -194,7 +194,7 @@ pub async fn candidates(
              select s.id, s.correlation_key from subscription s
              where s.instance = i.id and s.kind = 'message' and s.name = $4 and not i.suspended
                  and {correlated}
-             order by s.id limit 2) s on true
+             limit 2) s on true
          where i.business_key = $3 or i.alternative_key = $3
          order by i.started, s.id"
     ))

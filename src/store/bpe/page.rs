@@ -36,10 +36,14 @@ pub async fn read(
     (rev, epoch): (i64, Epoch),
     page: Option<i64>,
 ) -> Result<Vec<Row>, Error> {
-    let rows = statement(
+    let wanted = match page {
+        Some(_) => "p.page = $4",
+        None => "$4 is null",
+    };
+    let rows = statement(format!(
         "select p.page, p.state from page p join instance i on i.id = p.instance
-         where i.id = $1 and i.rev = $2 and i.lease_epoch = $3 and ($4 is null or p.page = $4)",
-    )
+         where i.id = $1 and i.rev = $2 and i.lease_epoch = $3 and {wanted}",
+    ))
     .bind::<SqlUuid, _>(instance)
     .bind::<BigInt, _>(rev)
     .bind::<BigInt, _>(epoch)

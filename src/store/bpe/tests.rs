@@ -146,6 +146,11 @@ async fn a_task_starts_one_instance_however_often_the_step_is_stored() {
                 instance::candidates(conn, "dsfdev_ping", "1.0", "key", ("pong", None)).await?;
             assert_eq!(found.len(), 1);
             assert_eq!(found[0].correlation_key.as_deref(), Some("one"));
+            for (key, waits) in [("one", true), ("two", false)] {
+                let what = ("pong", Some(key));
+                let found = instance::candidates(conn, "dsfdev_ping", "1.0", "key", what).await?;
+                assert_eq!(found[0].subscription.is_some(), waits);
+            }
             assert_eq!(inbox::of_instance(conn, task).await?.len(), 1);
             let taken = job::take(conn, 10, 60.0).await?;
             assert_eq!(taken.len(), 1);
