@@ -111,3 +111,20 @@ pub(crate) async fn expire_leases(conn: &mut AsyncPgConnection) -> Result<(), Er
     .await?;
     Ok(())
 }
+
+/// The other connections to the database, by the processes that serve them.
+#[cfg(test)]
+pub(crate) async fn connections(conn: &mut AsyncPgConnection) -> Result<Vec<i32>, Error> {
+    #[derive(QueryableByName)]
+    struct Connection {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        pid: i32,
+    }
+    let rows: Vec<Connection> = statement(
+        "select pid from pg_stat_activity
+         where datname = current_database() and pid <> pg_backend_pid()",
+    )
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.pid).collect())
+}

@@ -3,6 +3,7 @@
 mod calls;
 mod control;
 mod crash;
+mod kill;
 mod simulation;
 mod stretch;
 
