@@ -66,11 +66,11 @@ async fn main() {
 
     Figures::head();
     creates(&server, &process, &url).await;
-    judged_creates(&world, &settings, &process).await;
     reads(&server, &process).await;
     events(&server, &process).await;
     let task = server.local().create(&process.task(REQUESTER)).await;
     drop(server);
+    judged_creates(&world, &settings, &process).await;
     let mut baseline = None;
     let counts = [1_000, 100_000, 1_000_000];
     for count in counts.into_iter().filter(|count| *count <= most_tasks()) {
@@ -123,34 +123,37 @@ async fn creates(server: &Server, process: &Process, url: &str) {
     }
 }
 
-/// Task creates at two mailboxes on the same database, of which one judges nothing.
+/// Task creates at a mailbox that judges, and at one that does not, on the same database. Each is
+/// alone, and they take turns, so that a table that grows slows both alike.
 async fn judged_creates(world: &Arc<World>, settings: &Settings, process: &Process) {
-    let shutdown = Shutdown::new();
+    const TURNS: [Validation; 6] = {
+        use Validation::{Off, On};
+        [Off, On, On, Off, Off, On]
+    };
     let connector = connector(world, "local");
-    let (off, on) = (
-        mailbox(world, settings, Validation::Off, &shutdown).await,
-        mailbox(world, settings, Validation::On, &shutdown).await,
-    );
     let document = process.task(REQUESTER).to_string();
-    for connections in [1, 8, 32] {
-        let measured = async |port: u16| {
-            let create = request("POST", port, "Task", &document);
-            let wires = Wire::several(&connector, port, connections).await;
-            measure(&wires, |wire: Wire| wire.exchange(create.clone(), 201)).await
+    let counts = [1, 8, 32];
+    let mut without = counts.map(|_| Figures::default());
+    let mut with = counts.map(|_| Figures::default());
+    for validation in TURNS {
+        let shutdown = Shutdown::new();
+        let port = mailbox(world, settings, validation, &shutdown).await;
+        let create = request("POST", port, "Task", &document);
+        let figures = match validation {
+            Validation::Off => &mut without,
+            Validation::On => &mut with,
         };
-        // In turns, so that a table that grows slows both alike.
-        let (mut without, mut with) = (Figures::default(), Figures::default());
-        for _ in 0..3 {
-            without.add(measured(off).await);
-            with.add(measured(on).await);
+        for (connections, figures) in counts.into_iter().zip(figures) {
+            let wires = Wire::several(&connector, port, connections).await;
+            figures.add(measure(&wires, |wire: Wire| wire.exchange(create.clone(), 201)).await);
         }
-        without.print(&format!("Task create unjudged, {connections} conn."), None);
-        with.print(
-            &format!("Task create judged, {connections} connections"),
-            Some(&without),
-        );
+        shutdown.drain(Duration::from_secs(10)).await.unwrap();
     }
-    shutdown.drain(Duration::from_secs(10)).await.unwrap();
+    for ((connections, without), with) in counts.into_iter().zip(&without).zip(&with) {
+        without.print(&format!("Task create unjudged, {connections} conn."), None);
+        let what = format!("Task create judged, {connections} connections");
+        with.print(&what, Some(without));
+    }
 }
 
 /// A mailbox in this process; its port.
