@@ -61,8 +61,9 @@ pub async fn take(
 ) -> Result<Vec<Row>, Error> {
     let mut rows: Vec<Row> = statement(format!(
         "update control set due = clock_timestamp() + make_interval(secs => $2)
-         where id in (select id from control where done is null and due <= clock_timestamp()
-                      order by id limit $1 for update skip locked)
+         where id = any (array(
+             select id from control where done is null and due <= statement_timestamp()
+             order by due, id limit $1 for update skip locked))
          returning {COLUMNS}"
     ))
     .bind::<BigInt, _>(most)

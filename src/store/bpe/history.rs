@@ -119,12 +119,13 @@ pub async fn events(conn: &mut AsyncPgConnection, instance: Uuid) -> Result<Vec<
 pub async fn sweep(conn: &mut AsyncPgConnection, days: i64, most: i64) -> Result<usize, Error> {
     let rows = statement(
         "with old as (
-             delete from history_instance where id in (
+             delete from history_instance where id = any (array(
                  select id from history_instance
-                 where ended < now() - make_interval(days => $1::int) limit $2)
+                 where ended < now() - make_interval(days => $1::int) limit $2))
              returning id),
-             gone as (delete from control using old where control.instance = old.id)
-         delete from history using old where history.instance = old.id",
+             gone as (
+                 delete from control using old where control.instance = any (array[old.id]))
+         delete from history using old where history.instance = any (array[old.id])",
     )
     .bind::<BigInt, _>(days)
     .bind::<BigInt, _>(most)

@@ -70,20 +70,21 @@ pub async fn take(
     let rows = statement(
         "with open as (
              select task from inbox i
-             where status in ('received', 'claiming', 'claimed') and due <= clock_timestamp()
+             where status in ('received', 'claiming', 'claimed') and due <= statement_timestamp()
                  and not exists (
                      select 1 from inbox e
                      where e.business_key = i.business_key
                          and e.status in ('received', 'claiming', 'claimed')
                          and e.held_until is null
-                         and (e.received, e.task) < (i.received, i.task))
+                         and (e.received, e.task) < (i.received, i.task)
+                     offset 0)
              order by received limit $1 for update skip locked)
          update inbox set
              status = case when inbox.status = 'received' then 'claiming' else inbox.status end,
              lease_epoch = inbox.lease_epoch + 1, attempts = inbox.attempts + 1,
              due = clock_timestamp() + make_interval(secs => $2)
          from open, inbox before
-         where inbox.task = open.task and before.task = open.task
+         where inbox.task = any (array[open.task]) and before.task = any (array[open.task])
          returning inbox.task, inbox.version, before.status, inbox.document, inbox.business_key,
              inbox.lease_epoch, inbox.attempts,
              coalesce(inbox.held_until < clock_timestamp(), false) as overdue",
@@ -245,14 +246,18 @@ pub async fn fail(
 pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error> {
     super::seconds_until(
         conn,
-        "select extract(epoch from min(due) - clock_timestamp())::float8 as seconds
-         from inbox i where status in ('received', 'claiming', 'claimed')
-             and not exists (
-                 select 1 from inbox e
-                 where e.business_key = i.business_key
-                     and e.status in ('received', 'claiming', 'claimed')
-                     and e.held_until is null
-                     and (e.received, e.task) < (i.received, i.task))",
+        "select (
+             select extract(epoch from i.due - clock_timestamp())::float8
+             from inbox i where status in ('received', 'claiming', 'claimed')
+                 and i.due > '-infinity'
+                 and not exists (
+                     select 1 from inbox e
+                     where e.business_key = i.business_key
+                         and e.status in ('received', 'claiming', 'claimed')
+                         and e.held_until is null
+                         and (e.received, e.task) < (i.received, i.task)
+                     offset 0)
+             order by i.due limit 1) as seconds",
     )
     .await
 }

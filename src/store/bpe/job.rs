@@ -37,7 +37,7 @@ pub async fn take(
     let mut rows: Vec<Taken> = statement(format!(
         "with ready as (
              select j.instance, j.id, j.activity, j.due, j.seq
-             from job j join instance i on i.id = j.instance
+             from job j join instance i on i.id = any (array[j.instance])
              where j.retries > 0 and j.due <= statement_timestamp()
                  and not i.suspended and (i.lease_until is null or i.lease_until < now())
              order by j.due, j.seq limit $1 for update of i skip locked),
@@ -45,7 +45,7 @@ pub async fn take(
              update instance
              set lease_epoch = instance.lease_epoch + 1,
                  lease_until = now() + make_interval(secs => $2)
-             where instance.id in (select ready.instance from ready) and {FORGETTABLE}
+             where instance.id = any (array(select ready.instance from ready)) and {FORGETTABLE}
              returning {LEASED})
          select ready.id as job, ready.activity, leased.*,
              case when ready.id >> {bits} > 0 then
@@ -70,7 +70,7 @@ pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error
         conn,
         "select (
              select extract(epoch from j.due - clock_timestamp())::float8
-             from job j join instance i on i.id = j.instance
+             from job j join instance i on i.id = any (array[j.instance])
              where j.retries > 0 and not i.suspended
                  and (i.lease_until is null or i.lease_until < now())
              order by j.due limit 1) as seconds",

@@ -3,6 +3,12 @@
 //! Functions take a connection and do one thing; what must happen together is one statement
 //! ([`flush`]). Times are compared with the clock of the database only, so nodes with different
 //! clocks agree on leases and due dates.
+//!
+//! A connection plans a statement once, perhaps while a table is nearly empty and every order of a
+//! join looks cheap. So there is but one: `a.id = any (array[b.id])` uses the index of `a` for each
+//! row of `b`, and never walks through `a` in the order of its ids as `a.id = b.id` would; nor does
+//! a partial index serve for what is said of its column with `|| ''`. A question with `offset 0` is
+//! asked for each row by itself. A test looks at every plan.
 
 use diesel::QueryableByName;
 use diesel::sql_types::{Double, Nullable};

@@ -51,7 +51,7 @@ pub async fn take(
              order by due limit $1 for update skip locked)
          update outbox set lease_epoch = lease_epoch + 1, attempts = attempts + 1,
              due = clock_timestamp() + make_interval(secs => $2)
-         from due where outbox.id = due.id and {FORGETTABLE}
+         from due where outbox.id = any (array[due.id]) and {FORGETTABLE}
          returning outbox.id, kind, instance, frame, task, document, address, call, attempts, lease_epoch,
              deadline < clock_timestamp() as overdue",
     ))

@@ -41,8 +41,8 @@ pub async fn read(
         None => "$4 is null",
     };
     let rows = statement(format!(
-        "select p.page, p.state from page p join instance i on i.id = p.instance
-         where i.id = $1 and i.rev = $2 and i.lease_epoch = $3 and {wanted}",
+        "select p.page, p.state from page p join instance i on i.id = any (array[p.instance])
+         where p.instance = $1 and i.rev = $2 and i.lease_epoch = $3 and {wanted}",
     ))
     .bind::<SqlUuid, _>(instance)
     .bind::<BigInt, _>(rev)

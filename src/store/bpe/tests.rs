@@ -1,5 +1,7 @@
 //! The statements of the BPE role on a real PostgreSQL.
 
+mod plans;
+
 use std::collections::BTreeSet;
 
 use diesel_async::AsyncPgConnection;

@@ -166,11 +166,11 @@ pub async fn take(
 ) -> Result<Vec<Entry>, Error> {
     let rows = statement(
         "with ripe as (
-             select id from user_task where status <> 'open' and due <= clock_timestamp()
+             select id from user_task where status <> 'open' and due <= statement_timestamp()
              order by due limit $1 for update skip locked)
          update user_task set lease_epoch = lease_epoch + 1, attempts = attempts + 1,
              due = clock_timestamp() + make_interval(secs => $2)
-         from ripe where user_task.id = ripe.id
+         from ripe where user_task.id = any (array[ripe.id])
          returning user_task.id, instance, task, frame, business_key, form, listener, status,
              document, response, answer, attempts, lease_epoch,
              deadline < clock_timestamp() as overdue",

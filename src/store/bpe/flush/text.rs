@@ -4,7 +4,8 @@
 //! table, with the instance that each row belongs to. In the parts that most steps have, the arrays
 //! are looked into by number: `unnest` of seven arrays costs a single step seven times as much as of
 //! one. Every part hangs on `own`, the guarded
-//! changes of the instance rows: a step whose guard finds no row leaves nothing behind.
+//! changes of the instance rows: a step whose guard finds no row leaves nothing behind. Joins are
+//! written so that no order of them but the given one has an index, see [`super::super`].
 
 use super::{Flush, Left, Own};
 
@@ -43,15 +44,15 @@ static CONSUMED: [Part; 2] = [
         is_needed: |flush| flush.received.is_some(),
         text: "taken as (
     select inbox.task from step join inbox
-        on inbox.task = step.task and inbox.lease_epoch = step.task_epoch
-    where inbox.status = 'claimed' for update of inbox)",
+        on inbox.task = any (array[step.task]) and inbox.lease_epoch = step.task_epoch
+    where inbox.status || '' = 'claimed' for update of inbox)",
     },
     Part {
         group: Group::Messages,
         is_needed: |flush| flush.sent.is_some(),
         text: "delivered as (
     select outbox.id from step join outbox
-        on outbox.id = step.sent and outbox.lease_epoch = step.sent_epoch
+        on outbox.id = any (array[step.sent]) and outbox.lease_epoch = step.sent_epoch
     for update of outbox)",
     },
 ];
@@ -88,7 +89,7 @@ static OWN: [Part; 4] = [
         suspended = step.suspended,
         lease_until = case when step.lease > 0 then now() + make_interval(secs => step.lease) end
     from step
-    where instance.id = step.id and instance.rev = step.rev and instance.lease_epoch = step.epoch
+    where instance.id = any (array[step.id]) and instance.rev = step.rev and instance.lease_epoch = step.epoch
         and step.outcome is null{guards}
     returning instance.id",
     },
@@ -96,7 +97,7 @@ static OWN: [Part; 4] = [
         group: Group::Lives,
         is_needed: |flush| !is_new(flush) && is_over(flush),
         text: "delete from instance using step
-    where instance.id = step.id and instance.rev = step.rev and instance.lease_epoch = step.epoch
+    where instance.id = any (array[step.id]) and instance.rev = step.rev and instance.lease_epoch = step.epoch
         and step.outcome is not null{guards}
     returning instance.id",
     },
@@ -110,14 +111,14 @@ static ROWS: [Part; 14] = [
         is_needed: |flush| flush.sent.is_some(),
         text: "gone_sent as (
     delete from outbox using step
-    where outbox.id = step.sent and step.id = any (array(select own.id from own)))",
+    where outbox.id = any (array[step.sent]) and step.id = any (array(select own.id from own)))",
     },
     Part {
         group: Group::Waits,
         is_needed: |flush| !flush.delete_subscriptions.is_empty(),
         text: "gone_subscriptions as (
     delete from subscription using unnest($17) with ordinality s (instance, n)
-    where subscription.instance = s.instance and subscription.id = $18[n::int]
+    where subscription.instance = any (array[s.instance]) and subscription.id = $18[n::int]
         and s.instance = any (array(select own.id from own)))",
     },
     Part {
@@ -135,7 +136,7 @@ static ROWS: [Part; 14] = [
         is_needed: |flush| !flush.delete_jobs.is_empty(),
         text: "gone_jobs as (
     delete from job using unnest($25) with ordinality j (instance, n)
-    where job.instance = j.instance and job.id = $26[n::int]
+    where job.instance = any (array[j.instance]) and job.id = $26[n::int]
         and j.instance = any (array(select own.id from own)))",
     },
     Part {
@@ -163,7 +164,7 @@ static ROWS: [Part; 14] = [
         held_until = null
     from unnest($34, $35, $36, $37, $38, $39)
         t (instance, task, document, answered, received, scope)
-    where inbox.task = t.task and t.instance = any (array(select own.id from own)))",
+    where inbox.task = any (array[t.task]) and t.instance = any (array(select own.id from own)))",
     },
     Part {
         group: Group::Messages,
@@ -203,7 +204,7 @@ static ROWS: [Part; 14] = [
         text: "over as (
     update history_instance set ended = now(), outcome = step.outcome
     from step
-    where history_instance.id = step.id and step.rev is not null and step.outcome is not null
+    where history_instance.id = any (array[step.id]) and step.rev is not null and step.outcome is not null
         and step.id = any (array(select own.id from own)))",
     },
     Part {
@@ -220,7 +221,7 @@ static ROWS: [Part; 14] = [
         is_needed: |flush| flush.blobs.is_some(),
         text: "gone_blobs as (
     delete from blob using unnest($59, $60) b (instance, digest)
-    where blob.instance = b.instance and blob.digest = b.digest
+    where blob.instance = any (array[b.instance]) and blob.digest = any (array[b.digest])
         and b.instance = any (array(select own.id from own)))",
     },
     Part {
@@ -237,7 +238,7 @@ static ROWS: [Part; 14] = [
         is_needed: |flush| flush.pages.is_some(),
         text: "gone_pages as (
     delete from page using unnest($64, $65) p (instance, page)
-    where page.instance = p.instance and page.page = p.page
+    where page.instance = any (array[p.instance]) and page.page = any (array[p.page])
         and p.instance = any (array(select own.id from own)))",
     },
 ];
