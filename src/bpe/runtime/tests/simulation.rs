@@ -3,6 +3,7 @@
 //! A seed decides on the model, on what happens next and on every use of the database: it may fail
 //! before it has an effect, or its answer may be lost. Code may run so long that its lease is
 //! taken away while it runs. Triggers are repeated by nodes that do not know of their success.
+//! In every fourth seed many instances go on at once, and their steps share statements.
 //! After every event the whole database is looked at (`spec/bpmn.md` §5.12).
 //!
 //! `DSF_SIMULATION_SEEDS=1000` plays more seeds than the few of every day, `DSF_SIMULATION_FIRST`
@@ -171,7 +172,9 @@ impl World {
             past: Vec::new(),
             tried: Vec::new(),
         };
-        for number in 1..3_u128 {
+        // In every fourth seed so many that several may share a statement.
+        let company = if seed.is_multiple_of(4) { 6 } else { 2 };
+        for number in 1..=company {
             world.start(definition, Uuid::from_u128(number)).await;
         }
         world
@@ -213,7 +216,8 @@ impl World {
         let instance = &row.id;
         let state = state(&self.store, row.id).await.unwrap();
         let node = self.nodes[self.fate.choose(2)].clone();
-        match self.fate.choose(8) {
+        let together = self.instances.len() > 2 && self.fate.choose(2) == 0;
+        match if together { 8 } else { self.fate.choose(8) } {
             0 => expire_leases(&self.store).await,
             // The clock jumps, also backwards.
             1 => {
@@ -226,6 +230,18 @@ impl World {
                 for taken in node.store.read(take).await.unwrap_or_default() {
                     let _ = node.run_taken(&taken).await;
                 }
+            }
+            // All at once: what queues up behind the first shares a statement.
+            8 => {
+                let mut steps = Vec::new();
+                for row in &running {
+                    let state = self::state(&self.store, row.id).await.unwrap();
+                    let all = possible(&state);
+                    let trigger = all[self.fate.choose(all.len())].clone();
+                    self.tried.push((row.id, trigger.clone()));
+                    steps.push(apply(&node, row.id, trigger));
+                }
+                futures_util::future::join_all(steps).await;
             }
             2 if !self.tried.is_empty() => {
                 let (instance, trigger) = self.tried[self.fate.choose(self.tried.len())].clone();
