@@ -338,7 +338,7 @@ async fn store_new(
 }
 
 /// Arrays of arrays are rectangles in PostgreSQL, so lists of each row travel as array literals.
-fn array(texts: &[String]) -> String {
+pub(super) fn array(texts: &[String]) -> String {
     let mut literal = String::with_capacity(2 + texts.iter().map(|t| t.len() + 3).sum::<usize>());
     literal.push('{');
     for (position, text) in texts.iter().enumerate() {

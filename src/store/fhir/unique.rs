@@ -45,15 +45,12 @@ pub async fn rivals(
     own: Uuid,
     keys: &[String],
 ) -> Result<Vec<Vec<String>>, Error> {
-    let found: Vec<Keys> = statement(
-        "SELECT keys FROM resource WHERE keys IS NOT NULL AND deleted IS NULL \
-         AND keys && $1 AND type = $2 AND id <> $3",
-    )
-    .bind::<Array<Text>, _>(keys)
-    .bind::<SmallInt, _>(kind.code())
-    .bind::<diesel::sql_types::Uuid, _>(own)
-    .load(conn)
-    .await?;
+    let found: Vec<Keys> = statement("SELECT keys FROM holders_of_keys($1, $2) WHERE id <> $3")
+        .bind::<SmallInt, _>(kind.code())
+        .bind::<Array<Text>, _>(keys)
+        .bind::<diesel::sql_types::Uuid, _>(own)
+        .load(conn)
+        .await?;
     Ok(found.into_iter().map(|row| row.keys).collect())
 }
 
@@ -69,13 +66,10 @@ pub async fn holders(
     kind: ResourceType,
     key: &str,
 ) -> Result<Vec<Uuid>, Error> {
-    let found: Vec<Holder> = statement(
-        "SELECT id FROM resource WHERE keys IS NOT NULL AND deleted IS NULL \
-         AND keys @> ARRAY[$1] AND type = $2",
-    )
-    .bind::<Text, _>(key)
-    .bind::<SmallInt, _>(kind.code())
-    .load(conn)
-    .await?;
+    let found: Vec<Holder> = statement("SELECT id FROM holders_of_keys($1, ARRAY[$2])")
+        .bind::<SmallInt, _>(kind.code())
+        .bind::<Text, _>(key)
+        .load(conn)
+        .await?;
     Ok(found.into_iter().map(|holder| holder.id).collect())
 }

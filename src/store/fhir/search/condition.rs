@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::lookup::Asked;
 use crate::r4::ResourceType;
 
 /// What a resource is found by; stored in its row (`tokens`, `terms`).
@@ -98,8 +99,62 @@ impl Condition {
         }
     }
 
-    /// The targets that must be looked up before the condition is SQL.
-    pub(super) fn targets(&self) -> Vec<&Target> {
+    /// Whether it is clear without looking that nothing meets it.
+    pub(super) fn is_hopeless(&self) -> bool {
+        match self {
+            Self::All(parts) => parts.iter().any(Self::is_hopeless),
+            Self::Any(parts) => parts.iter().all(Self::is_hopeless),
+            Self::Token(tokens) => tokens.is_empty(),
+            Self::Nothing => true,
+            _ => false,
+        }
+    }
+
+    /// All that it asks for, if that is tokens which a resource must have.
+    pub fn words(&self) -> Option<&[String]> {
+        match self {
+            Self::All(parts) => match parts.as_slice() {
+                [Self::Words(tokens)] => Some(tokens),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Lists of tokens, of which every match has one list whole.
+    pub(super) fn narrowed(&self) -> Vec<Vec<String>> {
+        let terms: Vec<String> = self.terms().map(str::to_owned).collect();
+        if !terms.is_empty() {
+            return vec![terms];
+        }
+        let single = |tokens: &[String]| tokens.iter().map(|one| vec![one.clone()]).collect();
+        match self {
+            Self::Token(tokens) => single(tokens),
+            Self::All(parts) => parts
+                .iter()
+                .find_map(|part| match part {
+                    Self::Token(tokens) => Some(single(tokens)),
+                    _ => None,
+                })
+                .unwrap_or_default(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What must be looked up before the condition is SQL, or can be tried.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.targets().into_iter().flat_map(Target::asked).collect()
+    }
+
+    /// The same once it is known what [`Self::asked`] finds.
+    pub fn settled(&self, found: &[Vec<Uuid>]) -> Self {
+        let mut found = found.iter();
+        let targets = self.targets();
+        let mut tokens = targets.into_iter().map(|target| target.met(&mut found));
+        self.replaced(&mut tokens).merged()
+    }
+
+    fn targets(&self) -> Vec<&Target> {
         match self {
             Self::All(parts) | Self::Any(parts) => parts.iter().flat_map(Self::targets).collect(),
             Self::Target(target) => vec![target],
@@ -107,11 +162,11 @@ impl Condition {
         }
     }
 
-    /// The same with the tokens that each target came to, in the order of [`Self::targets`].
-    pub(super) fn settled(&self, found: &mut impl Iterator<Item = Vec<String>>) -> Self {
+    /// With the tokens that each target came to, in the order of [`Self::targets`].
+    fn replaced(&self, found: &mut impl Iterator<Item = Vec<String>>) -> Self {
         match self {
-            Self::All(parts) => Self::All(parts.iter().map(|part| part.settled(found)).collect()),
-            Self::Any(parts) => Self::Any(parts.iter().map(|part| part.settled(found)).collect()),
+            Self::All(parts) => Self::All(parts.iter().map(|part| part.replaced(found)).collect()),
+            Self::Any(parts) => Self::Any(parts.iter().map(|part| part.replaced(found)).collect()),
             Self::Target(_) => Self::Token(found.next().unwrap_or_default()),
             other => other.clone(),
         }
@@ -165,6 +220,32 @@ pub struct Target {
     pub prefix: String,
     pub kinds: Vec<ResourceType>,
     pub tokens: Vec<String>,
+}
+
+impl Target {
+    /// A token begins with the type that has it.
+    fn asked(&self) -> impl Iterator<Item = Asked> {
+        self.kinds.iter().flat_map(|kind| {
+            let beginning = format!("{kind}:");
+            let own = self
+                .tokens
+                .iter()
+                .filter(move |t| t.starts_with(&beginning));
+            own.map(move |token| Asked {
+                kind: *kind,
+                tokens: vec![token.clone()],
+            })
+        })
+    }
+
+    /// The tokens of what refers to the found ones.
+    fn met<'a>(&self, found: &mut impl Iterator<Item = &'a Vec<Uuid>>) -> Vec<String> {
+        let token = |kind: ResourceType, id: &Uuid| format!("{}{kind}/{id}", self.prefix);
+        self.asked()
+            .filter_map(|asked| Some((asked.kind, found.next()?)))
+            .flat_map(|(kind, ids)| ids.iter().map(move |id| token(kind, id)))
+            .collect()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 
 mod audience;
 mod condition;
+mod lookup;
 mod page;
 mod run;
 mod sql;
@@ -16,5 +17,6 @@ pub use condition::{
     Compare, Condition, Edge, Field, IndexTerms, Moment, Order, Selection, SortKey, Target, Test,
     Visible,
 };
-pub use run::{Found, Hit, Memory, all, by_references, by_tokens, find_ids, run, tokens_of};
+pub use lookup::{Asked, find_ids, find_settled, with_tokens};
+pub use run::{Found, Hit, Memory, all, by_references, by_tokens, run, tokens_of};
 pub use totals::Totals;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::audience::audiences;
 use super::condition::{Condition, Selection, Visible};
+use super::lookup::settled;
 use super::page::{Page, paged};
 use super::sql::{Bind, Statement};
 use super::totals::{Total, Totals};
@@ -160,64 +161,6 @@ fn carried(changes: &str, keys: &[String], met: impl Fn(&str) -> bool) -> Option
 /// Whether it is new, what it was before, and whether it is a match now.
 #[derive(serde::Deserialize)]
 struct Change(bool, Option<String>, Option<Vec<String>>, bool);
-
-#[derive(QueryableByName)]
-struct Token {
-    #[diesel(sql_type = Text)]
-    token: String,
-}
-
-/// Looks up what conditions refer to. A statement of its own: with the tokens in hand the planner
-/// knows how many rows have them.
-pub(super) async fn settled(
-    conn: &mut AsyncPgConnection,
-    condition: &Condition,
-) -> Result<Condition, Error> {
-    let mut found = Vec::new();
-    for target in condition.targets() {
-        let mut statement = Statement::default();
-        statement.referring(target);
-        // One text for each parameter that refers.
-        let query = Prepared::from(statement.into_query());
-        let tokens: Vec<Token> = query.load(conn).await?;
-        found.push(tokens.into_iter().map(|token| token.token).collect());
-    }
-    Ok(condition.settled(&mut found.into_iter()).merged())
-}
-
-/// The ids of the first matches, whoever may read them.
-pub async fn find_ids(
-    conn: &mut AsyncPgConnection,
-    kind: ResourceType,
-    condition: &Condition,
-    limit: i64,
-) -> Result<Vec<Uuid>, Error> {
-    let mut statement = Statement::default();
-    statement
-        .push("SELECT r.id FROM resource r WHERE ")
-        .kind("r", kind)
-        .push(" AND ");
-    let condition = settled(conn, condition).await?;
-    statement
-        .condition(&condition)
-        .push(" ORDER BY r.last_updated, r.id LIMIT ");
-    statement.bind(Bind::Number(limit));
-    // Conditions on tokens alone are what nearly all of these are, and have few texts.
-    let query = statement.into_query();
-    let ids: Vec<Id> = match &condition {
-        Condition::All(parts) if matches!(parts.as_slice(), [Condition::Words(_)]) => {
-            Prepared::from(query).load(conn).await?
-        }
-        _ => query.load(conn).await?,
-    };
-    Ok(ids.into_iter().map(|id| id.id).collect())
-}
-
-#[derive(QueryableByName)]
-struct Id {
-    #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
-}
 
 /// The visible current resources of one type among `ids`.
 pub async fn by_references(

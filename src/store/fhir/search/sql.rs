@@ -10,9 +10,7 @@ use diesel::sql_types::{Array, BigInt, Integer, Text, Timestamptz, Uuid as SqlUu
 use uuid::Uuid;
 
 use super::audience::Audiences;
-use super::condition::{
-    Compare, Condition, Edge, Field, Moment, Order, SortKey, Target, Test, Visible,
-};
+use super::condition::{Compare, Condition, Edge, Field, Moment, Order, SortKey, Test, Visible};
 use crate::r4::ResourceType;
 
 /// PostgreSQL counts microseconds from the year 2000.
@@ -175,22 +173,6 @@ impl Statement {
             .push(operator)
             .bind(Bind::Number(moment.at))
             .push(")")
-    }
-
-    /// Tokens of what refers to a resource that has one of the target's tokens.
-    pub(super) fn referring(&mut self, target: &Target) -> &mut Self {
-        for (index, kind) in target.kinds.iter().enumerate() {
-            if index > 0 {
-                self.push(" UNION ALL ");
-            }
-            self.push("SELECT ")
-                .bind(Bind::Text(format!("{}{kind}/", target.prefix)))
-                .push(" || t.id::text AS token FROM resource t WHERE ")
-                .kind("t", *kind)
-                .push(" AND ")
-                .token("t", &target.tokens);
-        }
-        self
     }
 
     pub(super) fn visible(&mut self, visible: &Visible) -> &mut Self {

@@ -7,8 +7,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::audience::audiences;
+use super::lookup::settled;
 use super::page::{Page, paged};
-use super::run::settled;
 use super::{IndexTerms, Selection};
 use crate::r4::{Resource, ResourceType};
 use crate::store::fhir::{NewRow, directory, resource as rows};
