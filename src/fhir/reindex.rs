@@ -52,7 +52,7 @@ mod tests {
     use crate::fhir::search::{IndexTerms, conditions};
     use crate::r4::ResourceType;
     use crate::store::Schema;
-    use crate::store::fhir::search::{find_ids, testing};
+    use crate::store::fhir::search::testing::{self, find_ids};
     use crate::store::testing::fresh_database;
 
     #[tokio::test]

@@ -54,6 +54,9 @@ pub struct Store {
     schema: Schema,
     #[cfg(test)]
     faults: super::faults::Faults,
+    /// How many statements transactions have run.
+    #[cfg(test)]
+    pub(crate) statements: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 impl Store {
@@ -77,6 +80,8 @@ impl Store {
             schema,
             #[cfg(test)]
             faults: super::faults::Faults::default(),
+            #[cfg(test)]
+            statements: Arc::default(),
         })
     }
 
@@ -159,7 +164,7 @@ impl Store {
     {
         let mut lease = Lease::new(self.connection().await?);
         let conn = lease.connection();
-        watch_collisions(conn, collided);
+        self.watch(conn, collided);
         Transactions::begin_transaction(conn)
             .await
             .map_err(Error::from)?;
@@ -182,6 +187,29 @@ impl Store {
         outcome
     }
 
+    /// Asks diesel to tell of collisions, since the error type of the caller may hide them.
+    #[cfg_attr(
+        not(test),
+        expect(clippy::unused_self, reason = "tests count statements")
+    )]
+    fn watch(&self, conn: &mut AsyncPgConnection, collided: &Arc<AtomicBool>) {
+        let collided = Arc::clone(collided);
+        #[cfg(test)]
+        let statements = Arc::clone(&self.statements);
+        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            #[cfg(test)]
+            if matches!(event, InstrumentationEvent::StartQuery { .. }) {
+                statements.fetch_add(1, Ordering::Relaxed);
+            }
+            if let InstrumentationEvent::FinishQuery {
+                error: Some(error), ..
+            } = event
+            {
+                collided.fetch_or(is_collision(error), Ordering::Relaxed);
+            }
+        });
+    }
+
     /// A connection outside of the pool and without the statement time-out, for work that may wait
     /// long for others: migrations.
     pub(super) async fn on_own_connection<T>(
@@ -200,19 +228,6 @@ impl Store {
             other => Error::Unreachable(other.to_string()),
         })
     }
-}
-
-/// Asks diesel to tell of collisions, since the error type of the caller may hide them.
-fn watch_collisions(conn: &mut AsyncPgConnection, collided: &Arc<AtomicBool>) {
-    let collided = Arc::clone(collided);
-    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
-        if let InstrumentationEvent::FinishQuery {
-            error: Some(error), ..
-        } = event
-        {
-            collided.fetch_or(is_collision(error), Ordering::Relaxed);
-        }
-    });
 }
 
 /// A connection within a transaction. A future that is dropped half-way must not give it back:

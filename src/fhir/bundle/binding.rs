@@ -19,6 +19,16 @@ pub(super) enum Bound {
     Named(Uuid),
 }
 
+impl Bound {
+    /// The id of what may be stored already.
+    pub fn stored(self) -> Option<Uuid> {
+        match self {
+            Self::New(_) => None,
+            Self::Known(id) | Self::Named(id) => Some(id),
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Bindings {

@@ -55,7 +55,7 @@ impl Ground<'_> {
                     return Ok(Some(Bound::New(Uuid::new_v4())));
                 };
                 let condition = Condition::of_header(header)?;
-                let stored = self.existing(*kind, &condition).await?.map(|row| row.id);
+                let stored = self.existing_id(*kind, &condition).await?;
                 let before = || bindings.created(*kind, &condition);
                 Ok(Some(match stored.or_else(before) {
                     Some(id) => Bound::Known(id),

@@ -3,14 +3,17 @@
 //! [`plan`] reads the entries into commands and refuses a Bundle that cannot be understood.
 //! [`execute`](execute()) runs them: a transaction as one piece of work on the store, deletes
 //! first and reads last; a batch entry by entry, each in a transaction of its own. [`entry`] is
-//! what one command does, [`refer`] binds the temporary ids, [`answer`] writes the result, once no
-//! connection is held any more.
+//! what one command does, [`refer`] binds the temporary ids, [`ahead`] tells what the commands of a
+//! transaction will ask, [`answer`] writes the result, once no connection is held any more.
 
+mod ahead;
 mod answer;
 mod binding;
 mod entry;
 mod plan;
 mod refer;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -67,6 +70,9 @@ async fn transaction(
 ) -> Result<Vec<Done>, Fault> {
     service
         .transact(peer, async |ground| {
+            ground.gather();
+            ground.look_ahead(&ahead::conditions(commands)).await?;
+            ground.want(ahead::deleted(commands));
             let mut done: Vec<Option<Done>> = commands.iter().map(|_| None).collect();
             let of = |wanted: fn(&Action) -> bool| {
                 (0..commands.len()).filter(move |i| wanted(&commands[*i].action))
@@ -80,12 +86,14 @@ async fn transaction(
             let writes: Vec<usize> = creates.chain(updates).collect();
             for i in &writes {
                 if let Some(bound) = ground.bind(&commands[*i], &bindings).await? {
+                    ground.want(bound.stored());
                     bindings.insert(&commands[*i], bound);
                 }
             }
             for i in &writes {
                 done[*i] = Some(ground.run(&commands[*i], &bindings, handling).await?);
             }
+            ground.look_at_targets().await?;
             for i in &writes {
                 if let Some(written) = done[*i].as_ref() {
                     ground.check_written(&commands[*i], written).await?;

@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::{Candidate, Handling, Page, Totals, Visible, conditions, parse, run, terms};
 use crate::r4::{Resource, ResourceType};
-use crate::store::fhir::search::{find_ids, testing, tokens_of};
+use crate::store::fhir::search::testing::{self, find_ids};
+use crate::store::fhir::search::tokens_of;
 use crate::store::fhir::{directory, resource as rows};
 use crate::store::testing::fresh_database;
 use crate::store::{Error, Schema, Store};

@@ -73,6 +73,13 @@ impl Condition {
     pub(crate) fn parsed(&self, kind: ResourceType) -> Option<search::Condition> {
         search::conditions(kind, &self.pairs).ok()
     }
+
+    /// The same for all that ask for the same, in whatever order.
+    pub(crate) fn sorted(&self) -> String {
+        let mut sorted: Vec<&(String, String)> = self.pairs.iter().collect();
+        sorted.sort_unstable();
+        format!("{sorted:?}")
+    }
 }
 
 /// What a condition found.
@@ -97,7 +104,7 @@ impl Ground<'_> {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        find::check(kind, &pairs).map_err(|problems| {
+        find::condition(kind, &pairs).map_err(|problems| {
             let s = if problems.len() == 1 { "" } else { "s" };
             bad(format!(
                 ", unsupported query parameter{s} {}",
@@ -105,15 +112,15 @@ impl Ground<'_> {
             ))
         })?;
         // Two who ask for the same thing at once must not both find nothing.
-        let mut sorted = pairs.clone();
-        sorted.sort_unstable();
-        let text = format!("{sorted:?}");
-        self.conn()?;
-        if self.progress.locks(kind, Some(text.clone())) {
-            unique::lock_condition(self.conn()?, kind, &text).await?;
+        if self.conn.is_none() {
+            return Err(Stop::NeedsConnection);
+        }
+        let lock = condition.sorted();
+        if self.progress.locks(kind, Some(lock.clone())) {
+            unique::lock_conditions(self.conn().await?, &[(kind, lock)]).await?;
         }
         let ids = if self.identity.is_local() {
-            find::ids(self.conn()?, kind, &pairs).await?
+            self.ids(kind, &pairs).await?
         } else {
             self.visible_ids(kind, &condition.pairs).await?
         };

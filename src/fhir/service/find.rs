@@ -1,35 +1,16 @@
-//! The server's own questions to the search: conditions, identifiers, canonicals. No identity
-//! filter: these answer what exists, not what somebody may see.
+//! The server's own questions to the search, as it understands them: conditions, identifiers,
+//! canonicals.
 
-use uuid::Uuid;
-
-use super::stop::Stop;
 use crate::fhir::search::{self, registry};
 use crate::r4::ResourceType;
-use crate::store::AsyncPgConnection;
-use crate::store::fhir::search as rows;
 
-/// Nobody asks for more than "none, one or several".
-const ENOUGH: i64 = 2;
-
-/// Whether every parameter can be understood, else the words for those that cannot.
-pub(crate) fn check(kind: ResourceType, pairs: &[(&str, &str)]) -> Result<(), Vec<String>> {
-    match search::conditions(kind, &owned(pairs)) {
-        Ok(_) => Ok(()),
-        Err(faults) => Err(faults.0.iter().map(ToString::to_string).collect()),
-    }
-}
-
-/// The first current resources that match; faulty parameters match nothing.
-pub(crate) async fn ids(
-    conn: &mut AsyncPgConnection,
+/// The condition, else the words for each parameter that cannot be understood.
+pub(crate) fn condition(
     kind: ResourceType,
     pairs: &[(&str, &str)],
-) -> Result<Vec<Uuid>, Stop> {
-    match search::conditions(kind, &owned(pairs)) {
-        Ok(condition) => Ok(rows::find_ids(conn, kind, &condition, ENOUGH).await?),
-        Err(_) => Ok(Vec::new()),
-    }
+) -> Result<search::Condition, Vec<String>> {
+    search::conditions(kind, &owned(pairs))
+        .map_err(|faults| faults.0.iter().map(ToString::to_string).collect())
 }
 
 /// Whether a Subscription may have these criteria: `Type?query`, perhaps absolute, or a type.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::ahead::{Ahead, ENOUGH};
 use super::stop::Stop;
 use super::{Service, find};
 use crate::auth::Identity;
@@ -16,6 +17,7 @@ use crate::fhir::directory::{Directory, KINDS};
 use crate::fhir::fault::Fault;
 use crate::r4::{Node, Resource, ResourceType, logical_id};
 use crate::store::AsyncPgConnection;
+use crate::store::fhir::search::{Asked, find_settled};
 use crate::store::fhir::{resource as rows, unique};
 
 /// The ground of one attempt. Without a connection only what the directory knows can be answered,
@@ -49,6 +51,7 @@ pub(crate) struct Progress {
     pub written: HashSet<(ResourceType, Uuid)>,
     /// Resources whose references are still to be checked, as they are stored.
     pub unchecked: HashMap<Uuid, Resource>,
+    pub ahead: Ahead,
 }
 
 impl Progress {
@@ -59,7 +62,9 @@ impl Progress {
 }
 
 impl Ground<'_> {
-    pub fn conn(&mut self) -> Result<&mut AsyncPgConnection, Stop> {
+    /// The connection, once everything is written that waited to be.
+    pub async fn conn(&mut self) -> Result<&mut AsyncPgConnection, Stop> {
+        self.flush().await?;
         self.conn.as_deref_mut().ok_or(Stop::NeedsConnection)
     }
 
@@ -174,8 +179,12 @@ impl Ground<'_> {
                 self.concept_exists(system, version.as_deref(), code)
                     .await?,
             ),
+            Lookup::Holders { kind, key } if KINDS.contains(kind) => {
+                let ids = directory.holders(*kind, key).iter();
+                Answer::Ids(ids.map(Uuid::to_string).collect())
+            }
             Lookup::Holders { kind, key } => {
-                let ids = unique::holders(self.conn()?, *kind, key).await?;
+                let ids = unique::holders(self.conn().await?, *kind, key).await?;
                 Answer::Ids(ids.iter().map(Uuid::to_string).collect())
             }
             Lookup::Target(target) => Answer::Document(self.target(target).await?),
@@ -194,9 +203,9 @@ impl Ground<'_> {
             |version| format!("{system}|{version}"),
         );
         let kind = ResourceType::CodeSystem;
-        let ids = find::ids(self.conn()?, kind, &[("url", &canonical)]).await?;
+        let ids = self.ids(kind, &[("url", &canonical)]).await?;
         for id in ids {
-            let row = rows::current(self.conn()?, kind, id).await?;
+            let row = rows::current(self.conn().await?, kind, id).await?;
             let known = row
                 .and_then(|row| parsed(&row.document))
                 .is_some_and(|system| {
@@ -244,7 +253,7 @@ impl Ground<'_> {
                 .filter(|r| r.resource_type() == Some(kind));
             return Ok(held.cloned());
         }
-        let row = rows::current(self.conn()?, kind, id)
+        let row = rows::current(self.conn().await?, kind, id)
             .await?
             .filter(|row| row.deleted.is_none());
         let Some(row) = row else { return Ok(None) };
@@ -252,7 +261,7 @@ impl Ground<'_> {
             None => Ok(parsed(&row.document).map(Arc::new)),
             Some(Ok(number)) if number == row.version => Ok(parsed(&row.document).map(Arc::new)),
             Some(Ok(number)) => {
-                let old = rows::superseded(self.conn()?, kind, id, number).await?;
+                let old = rows::superseded(self.conn().await?, kind, id, number).await?;
                 Ok(old.and_then(|old| parsed(&old.document)).map(Arc::new))
             }
             Some(Err(_)) => Ok(None),
@@ -270,7 +279,30 @@ impl Ground<'_> {
             return Ok(self.directory.identified(kind, system, value));
         }
         let token = format!("{system}|{value}");
-        find::ids(self.conn()?, kind, &[("identifier", &token)]).await
+        self.ids(kind, &[("identifier", &token)]).await
+    }
+
+    /// The first current resources that match, whoever may see them; faulty parameters match
+    /// nothing.
+    pub async fn ids(
+        &mut self,
+        kind: ResourceType,
+        pairs: &[(&str, &str)],
+    ) -> Result<Vec<Uuid>, Stop> {
+        let Ok(condition) = find::condition(kind, pairs) else {
+            return Ok(Vec::new());
+        };
+        let settled = self.settled(&condition).await?;
+        if settled.is_hopeless() {
+            return Ok(Vec::new());
+        }
+        let Some(tokens) = settled.words() else {
+            return Ok(find_settled(self.conn().await?, kind, &settled, ENOUGH).await?);
+        };
+        let tokens = tokens.to_vec();
+        let asked = Asked { kind, tokens };
+        let found = self.with_tokens(&[asked], Some(ENOUGH)).await?;
+        Ok(found.into_iter().flatten().collect())
     }
 }
 

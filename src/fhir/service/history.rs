@@ -147,7 +147,7 @@ impl Ground<'_> {
             offset: i64::try_from(asked.page.saturating_sub(1).saturating_mul(asked.count))
                 .unwrap_or(i64::MAX),
         };
-        let (total, lines) = history::run(self.conn()?, &query).await?;
+        let (total, lines) = history::run(self.conn().await?, &query).await?;
         let entry = |line: history::Line| {
             let stored = line.document.as_deref().and_then(parsed).map(|resource| {
                 Stored::shown(line.id, line.version, line.at, resource, line.content)

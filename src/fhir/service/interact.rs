@@ -13,7 +13,8 @@ use crate::fhir::authorize::{self, Decision, Operation, Request};
 use crate::fhir::fault::Fault;
 use crate::r4::{Resource, ResourceType};
 use crate::store::fhir::Row;
-use crate::store::fhir::resource::{self as rows, Idempotency};
+use crate::store::fhir::many::Idempotency;
+use crate::store::fhir::resource as rows;
 
 /// How a create ended.
 #[derive(Debug)]
@@ -133,7 +134,7 @@ impl Service {
     /// Removes every version of a deleted resource (§4.8).
     pub async fn remove(&self, peer: &Peer, kind: ResourceType, id: Uuid) -> Result<(), Fault> {
         self.transact(peer, async |ground| {
-            let row = rows::current(ground.conn()?, kind, id).await?;
+            let row = rows::current(ground.conn().await?, kind, id).await?;
             let row = row.ok_or_else(|| Fault::not_found(kind, id))?;
             let old = parsed(&row.document).ok_or_else(|| Fault::internal("broken document"))?;
             let request = Request::of(Operation::PermanentDelete, kind, &old);
@@ -141,7 +142,7 @@ impl Service {
             if row.deleted.is_none() {
                 return Err(Fault::not_deleted(kind, id).into());
             }
-            rows::remove(ground.conn()?, id).await?;
+            rows::remove(ground.conn().await?, id).await?;
             ground.did(Act::PermanentDelete, kind, (id, row.version + 1));
             Ok(())
         })
@@ -182,12 +183,23 @@ impl Ground<'_> {
         kind: ResourceType,
         condition: &Condition,
     ) -> Result<Option<Row>, Stop> {
+        match self.existing_id(kind, condition).await? {
+            Some(id) => self.current_row(kind, id).await,
+            None => Ok(None),
+        }
+    }
+
+    pub async fn existing_id(
+        &mut self,
+        kind: ResourceType,
+        condition: &Condition,
+    ) -> Result<Option<Uuid>, Stop> {
         let text = &condition.text;
         let bad =
             |more| Fault::bad_request(format!("Bad If-None-Exist header value '{text}'{more}"));
         match self.matching(kind, condition, bad).await? {
             Match::None => Ok(None),
-            Match::One(id) => Ok(rows::current(self.conn()?, kind, id).await?),
+            Match::One(id) => Ok(Some(id)),
             Match::Several => Err(several(kind, text).into()),
         }
     }
@@ -198,6 +210,7 @@ impl Ground<'_> {
         id: Uuid,
         version: Option<i64>,
     ) -> Result<Stored, Stop> {
+        self.flush().await?;
         let seen = match self.conn.as_deref_mut() {
             Some(conn) => rows::read(conn, kind, id).await?,
             None => self.service.reads.run(kind, id).await?,
@@ -213,7 +226,7 @@ impl Ground<'_> {
                 Some(at) => return Err(gone(&newest, at, self.base_url()).into()),
                 None => return Err(Fault::unknown().into()),
             },
-            Some(number) => rows::superseded(self.conn()?, kind, id, number)
+            Some(number) => rows::superseded(self.conn().await?, kind, id, number)
                 .await?
                 .ok_or_else(Fault::unknown)?,
         };
@@ -301,7 +314,7 @@ impl Ground<'_> {
     }
 
     pub async fn delete(&mut self, kind: ResourceType, id: Uuid) -> Result<(), Stop> {
-        let row = rows::current(self.conn()?, kind, id).await?;
+        let row = self.current_row(kind, id).await?;
         let row = row.ok_or_else(|| Fault::not_found(kind, id))?;
         self.mark_deleted(&row).await
     }

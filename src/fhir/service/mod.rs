@@ -6,6 +6,7 @@
 //! directory, word from another server) ends the attempt with a [`stop::Stop`], and the work is done
 //! again with it; so nothing remote is contacted while a connection is held.
 
+mod ahead;
 mod binary;
 mod condition;
 mod find;
@@ -475,13 +476,14 @@ impl Ground<'_> {
         }
     }
 
-    /// The last act of a transaction: a changed directory moves on.
+    /// The last acts of a transaction: what waits is written, and a changed directory moves on.
     async fn finish(&mut self) -> Result<Option<Arc<Directory>>, Stop> {
+        self.flush().await?;
         if !self.changed {
             return Ok(None);
         }
         let generation = self.directory.generation();
-        if !directory::advance(self.conn()?, generation).await? {
+        if !directory::advance(self.conn().await?, generation).await? {
             return Err(Stop::Stale);
         }
         Arc::<Directory>::make_mut(&mut self.directory).advance();

@@ -240,7 +240,10 @@ impl Ground<'_> {
             let held = self.directory.resource(id);
             return Ok(held.is_some_and(|held| held.resource_type() == Some(kind)));
         }
-        let Some(row) = rows::current(self.conn()?, kind, id).await? else {
+        if version.is_none() && self.progress.ahead.is_current(kind, id) {
+            return Ok(true);
+        }
+        let Some(row) = rows::current(self.conn().await?, kind, id).await? else {
             return Ok(false);
         };
         if row.deleted.is_some() {
@@ -249,7 +252,7 @@ impl Ground<'_> {
         match version.map(str::parse::<i64>) {
             None => Ok(true),
             Some(Ok(number)) => Ok(number == row.version
-                || rows::superseded(self.conn()?, kind, id, number)
+                || rows::superseded(self.conn().await?, kind, id, number)
                     .await?
                     .is_some()),
             Some(Err(_)) => Ok(false),
@@ -267,9 +270,7 @@ impl Ground<'_> {
             self.directory.processes_named(canonical)
         } else {
             let kind = ResourceType::Questionnaire;
-            find::ids(self.conn()?, kind, &[("url", canonical)])
-                .await?
-                .len()
+            self.ids(kind, &[("url", canonical)]).await?.len()
         };
         if count == 1 {
             return Ok(());

@@ -76,7 +76,7 @@ impl Ground<'_> {
         }
         let may_see = |kind| readable.get(&kind).cloned().unwrap_or(Visible::Nothing);
         let totals = Some(self.service.totals()).filter(|_| !self.wrote);
-        let page = search::run(self.conn()?, &query, totals, &matches, may_see).await?;
+        let page = search::run(self.conn().await?, &query, totals, &matches, may_see).await?;
         if page.generation != self.directory.generation() && !self.wrote {
             return Err(Stop::Stale);
         }
@@ -107,7 +107,10 @@ impl Ground<'_> {
         let query = search::parse(kind, &pairs, 2, Handling::Strict)
             .map_err(|faults| Fault::bad_request(faults.to_string()))?;
         let seen = visible(self.filter(Operation::Search, kind).await?);
-        let page = search::run(self.conn()?, &query, None, &seen, |_| Visible::Nothing).await?;
+        let page = search::run(self.conn().await?, &query, None, &seen, |_| {
+            Visible::Nothing
+        })
+        .await?;
         if page.generation != self.directory.generation() && !self.wrote {
             return Err(Stop::Stale);
         }

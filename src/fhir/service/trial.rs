@@ -219,7 +219,7 @@ impl Ground<'_> {
                 AccessFilter::Keys(keys) | AccessFilter::KeysOrContext(keys) => keys,
                 AccessFilter::Nothing => vec!["ALL".to_owned()],
             };
-            ids.extend(rows::open_to(self.conn()?, *kind, &keys).await?);
+            ids.extend(rows::open_to(self.conn().await?, *kind, &keys).await?);
         }
         let library = self.directory.library();
         Ok(library.only(ids).unwrap_or_else(|| Arc::clone(library)))

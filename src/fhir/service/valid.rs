@@ -93,7 +93,7 @@ impl Ground<'_> {
 
     /// Puts these documents into the library.
     pub async fn stock(&mut self, library: &Library, ids: &[uuid::Uuid]) -> Result<(), Stop> {
-        let documents = rows::documents(self.conn()?, ids).await?;
+        let documents = rows::documents(self.conn().await?, ids).await?;
         for id in ids {
             let document = documents.iter().find(|(found, _)| found == id);
             let resource = document.and_then(|(_, document)| parsed(document));

@@ -11,13 +11,14 @@ use super::stop::Stop;
 use super::stored::{Stored, gone};
 use crate::fhir::audit::Act;
 use crate::fhir::authorize::{Request, access_keys, unique_keys};
-use crate::fhir::directory::{Directory, moves};
+use crate::fhir::directory::{Directory, KINDS, moves};
 use crate::fhir::fault::Fault;
 use crate::fhir::{profile, reference, search, validate};
 use crate::r4::datetime::format_instant;
 use crate::r4::reference::references;
 use crate::r4::{Resource, ResourceType};
-use crate::store::fhir::resource::{self as rows, Idempotency, Inserted, NewInsert};
+use crate::store::fhir::many::{self, Idempotency, Inserted, NewInsert, Replacement};
+use crate::store::fhir::resource as rows;
 use crate::store::fhir::{Content, NewRow, Row, binary, unique};
 
 /// A resource on its way into the store.
@@ -68,27 +69,37 @@ impl Ground<'_> {
             row,
             once,
         };
-        let inserted = match self.conn.as_deref_mut() {
-            Some(conn) => rows::insert_all(conn, &[insert]).await?.pop(),
-            None => Some(self.service.inserts.run(insert).await?),
-        };
-        match inserted {
-            Some(Inserted::Stored) => {
+        match self.inserted(insert).await? {
+            Inserted::Stored => {
                 self.note(incoming.kind, id, Some(&full));
                 self.did(Act::Create, incoming.kind, (id, 1));
                 Ok(Stored::shown(id, 1, at, full, content))
             }
-            None | Some(Inserted::Stale) => Err(Stop::Stale),
-            Some(Inserted::Earlier(earlier)) => {
-                let row = rows::current(self.conn()?, incoming.kind, earlier).await?;
+            Inserted::Stale => Err(Stop::Stale),
+            Inserted::Earlier(earlier) => {
+                let row = rows::current(self.conn().await?, incoming.kind, earlier).await?;
                 Stored::of(&row.ok_or_else(Fault::unknown)?)
             }
         }
     }
 
+    async fn inserted(&mut self, insert: NewInsert) -> Result<Inserted, Stop> {
+        if self.conn.is_none() {
+            return Ok(self.service.inserts.run(insert).await?);
+        }
+        if insert.once.is_none() {
+            let tokens = &insert.row.terms.tokens;
+            self.progress.ahead.made(insert.row.id, tokens);
+            self.store_new(insert).await?;
+            return Ok(Inserted::Stored);
+        }
+        let outcomes = many::insert_all(self.conn().await?, &[insert]).await?;
+        Ok(outcomes.into_iter().next().unwrap_or(Inserted::Stale))
+    }
+
     /// The row that an update by id starts from.
     pub async fn base(&mut self, kind: ResourceType, id: Uuid) -> Result<Row, Stop> {
-        let found = rows::current(self.conn()?, kind, id).await?;
+        let found = self.current_row(kind, id).await?;
         let row = found.ok_or_else(Fault::update_as_create)?;
         match row.deleted {
             Some(deleted) => Err(gone(&row, deleted, self.base_url()).into()),
@@ -128,13 +139,18 @@ impl Ground<'_> {
         let version = old.version + 1;
         let (row, full) = self.row(old.id, version, incoming, new).await?;
         self.remember(old.id, incoming, &full);
-        let generation = self.directory.generation();
-        if rows::update(self.conn()?, generation, old.version, &row).await? {
-            self.note(incoming.kind, old.id, Some(&full));
-            self.did(Act::Update, incoming.kind, (old.id, version));
-            return Ok(Stored::shown(old.id, version, row.at, full, row.content));
-        }
-        Err(Stop::Stale)
+        let (at, content) = (row.at, row.content);
+        let tokens = &row.terms.tokens;
+        self.progress.ahead.wrote(old.id, Some(tokens));
+        let next = Replacement {
+            generation: self.directory.generation(),
+            base: old.version,
+            row,
+        };
+        self.store_next(next).await?;
+        self.note(incoming.kind, old.id, Some(&full));
+        self.did(Act::Update, incoming.kind, (old.id, version));
+        Ok(Stored::shown(old.id, version, at, full, content))
     }
 
     /// Marks as deleted what the rules allow to delete; nothing happens the second time (§4.6).
@@ -149,9 +165,10 @@ impl Ground<'_> {
         }
         let generation = self.directory.generation();
         let at = self.service.now();
-        if !rows::delete(self.conn()?, generation, (row.id, row.version), at).await? {
+        if !rows::delete(self.conn().await?, generation, (row.id, row.version), at).await? {
             return Err(Stop::Stale);
         }
+        self.progress.ahead.wrote(row.id, None);
         self.note(row.kind, row.id, None);
         self.did(Act::Delete, row.kind, (row.id, row.version + 1));
         Ok(())
@@ -167,19 +184,11 @@ impl Ground<'_> {
     ) -> Result<(NewRow, Resource), Stop> {
         let kind = incoming.kind;
         let keys = unique_keys(&new, self.base_url());
-        if !keys.is_empty() {
-            self.conn()?;
-            if self.progress.locks(kind, None) {
-                unique::lock(self.conn()?, kind).await?;
-            }
-            if !unique::rivals(self.conn()?, kind, id, &keys)
-                .await?
-                .is_empty()
-            {
-                return Err(Fault::duplicate(kind).into());
-            }
-        } else if moves(kind) {
-            self.conn()?;
+        if (!keys.is_empty() || moves(kind)) && self.conn.is_none() {
+            return Err(Stop::NeedsConnection);
+        }
+        if !keys.is_empty() && self.has_rivals(kind, id, &keys).await? {
+            return Err(Fault::duplicate(kind).into());
         }
         let at = self.service.now();
         new.stamp(&id.to_string(), version, &format_instant(at));
@@ -204,6 +213,27 @@ impl Ground<'_> {
         Ok((row, new))
     }
 
+    /// Whether another current resource holds one of the keys; nobody else can begin to. That the
+    /// directory is the newest is proven by the statement that writes.
+    async fn has_rivals(
+        &mut self,
+        kind: ResourceType,
+        id: Uuid,
+        keys: &[String],
+    ) -> Result<bool, Stop> {
+        if self.progress.locks(kind, None) {
+            unique::lock(self.conn().await?, kind).await?;
+        }
+        if KINDS.contains(&kind) {
+            let mut holders = keys
+                .iter()
+                .flat_map(|key| self.directory.holders(kind, key));
+            return Ok(holders.any(|holder| *holder != id));
+        }
+        let rivals = unique::rivals(self.conn().await?, kind, id, keys).await?;
+        Ok(!rivals.is_empty())
+    }
+
     /// Moves the data of a Binary document into chunks.
     async fn take_content(&mut self, new: &mut Resource) -> Result<Option<Content>, Stop> {
         if new.resource_type() != Some(ResourceType::Binary) {
@@ -217,7 +247,7 @@ impl Ground<'_> {
             .decode(compact)
             .map_err(|error| Fault::unparsable(format!("Binary.data: {error}")))?;
         let id = Uuid::new_v4();
-        let conn = self.conn()?;
+        let conn = self.conn().await?;
         binary::begin(conn, id).await?;
         for (number, chunk) in (0..).zip(bytes.chunks(binary::CHUNK)) {
             binary::append(conn, id, number, chunk).await?;

@@ -163,29 +163,35 @@ impl Library {
     /// The same library after this resource was written, or deleted if it is `None`.
     #[must_use]
     pub fn changed(&self, id: Uuid, resource: Option<&Resource>) -> Self {
+        let mut library = Self {
+            entries: self.entries.clone(),
+            held: RwLock::new(self.held().clone()),
+            parts: Mutex::default(),
+        };
+        library.change(id, resource);
+        library
+    }
+
+    /// Takes notice that this resource was written, or deleted if it is `None`.
+    pub fn change(&mut self, id: Uuid, resource: Option<&Resource>) {
         let mut urls: HashSet<String> = HashSet::new();
-        let mut entries = self.entries.clone();
-        for (url, list) in &mut entries {
+        for (url, list) in &mut self.entries {
             if list.iter().any(|entry| entry.id == id) {
                 urls.insert(url.clone());
                 list.retain(|entry| entry.id != id);
             }
         }
-        let mut held = self.held().clone();
-        held.documents.remove(&id);
         let new = resource.and_then(|resource| entry(id, resource));
         urls.extend(new.iter().map(|entry| entry.url.clone()));
+        let mut held = self.held_mut();
+        held.documents.remove(&id);
         held.forget(&urls);
-        let mut library = Self {
-            entries,
-            held: RwLock::new(held),
-            parts: Mutex::default(),
-        };
+        drop(held);
+        self.parts = Mutex::default();
         if let Some(new) = new {
-            library.add(new);
-            library.put(id, resource);
+            self.add(new);
+            self.put(id, resource);
         }
-        library
     }
 
     /// The newest entry of this type with this address.

@@ -2,7 +2,7 @@
 
 use diesel_async::AsyncPgConnection;
 
-use super::resource::{Inserted, NewInsert, insert_all};
+use super::many::{Inserted, NewInsert, insert_all};
 use crate::store::gather::{Batch, Gather};
 use crate::store::{Error, Store};
 
@@ -73,7 +73,7 @@ mod tests {
     use crate::r4::ResourceType;
     use crate::store::fhir::NewRow;
     use crate::store::fhir::directory;
-    use crate::store::fhir::resource::Idempotency;
+    use crate::store::fhir::many::Idempotency;
     use crate::store::testing::fresh_database;
     use crate::store::{Schema, fhir::search::IndexTerms};
 

@@ -1,7 +1,7 @@
 //! Who else among the current resources of a type carries one of these keys.
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Integer, SmallInt, Text};
+use diesel::sql_types::{Array, Integer, SmallInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -24,17 +24,23 @@ pub async fn lock(conn: &mut AsyncPgConnection, kind: ResourceType) -> Result<()
     Ok(())
 }
 
-/// Lets one transaction at a time decide by what this condition finds.
-pub async fn lock_condition(
+/// Lets one transaction at a time decide by what each of these conditions finds. Conditions share
+/// 256 locks of a type, taken in one order: the table of locks of PostgreSQL is small.
+pub async fn lock_conditions(
     conn: &mut AsyncPgConnection,
-    kind: ResourceType,
-    condition: &str,
+    conditions: &[(ResourceType, String)],
 ) -> Result<(), Error> {
-    statement("SELECT pg_advisory_xact_lock(hashtextextended($1, $2))")
-        .bind::<Text, _>(condition)
-        .bind::<BigInt, _>(i64::from(kind.code()))
-        .execute(conn)
-        .await?;
+    let kinds: Vec<i16> = conditions.iter().map(|(kind, _)| kind.code()).collect();
+    let texts: Vec<&str> = conditions.iter().map(|(_, text)| text.as_str()).collect();
+    statement(
+        "SELECT pg_advisory_xact_lock(1146307655, key) FROM ( \
+             SELECT DISTINCT kind * 256 + (hashtext(condition) & 255) AS key \
+             FROM unnest($1, $2) AS asked (kind, condition) ORDER BY key) AS keys",
+    )
+    .bind::<Array<SmallInt>, _>(kinds)
+    .bind::<Array<Text>, _>(texts)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

@@ -100,7 +100,7 @@ impl Condition {
     }
 
     /// Whether it is clear without looking that nothing meets it.
-    pub(super) fn is_hopeless(&self) -> bool {
+    pub fn is_hopeless(&self) -> bool {
         match self {
             Self::All(parts) => parts.iter().any(Self::is_hopeless),
             Self::Any(parts) => parts.iter().all(Self::is_hopeless),

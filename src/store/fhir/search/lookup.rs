@@ -12,7 +12,7 @@ use super::condition::Condition;
 use super::sql::{Bind, Statement};
 use crate::r4::ResourceType;
 use crate::store::Error;
-use crate::store::fhir::resource::array;
+use crate::store::fhir::many::array;
 use crate::store::statement::statement;
 
 /// A condition on more than tokens goes on from the resources that have its tokens, if these are
@@ -77,18 +77,8 @@ pub(super) async fn settled(
     Ok(condition.settled(&found))
 }
 
-/// The ids of the first matches, whoever may read them.
-pub async fn find_ids(
-    conn: &mut AsyncPgConnection,
-    kind: ResourceType,
-    condition: &Condition,
-    limit: i64,
-) -> Result<Vec<Uuid>, Error> {
-    let condition = settled(conn, condition).await?;
-    find_settled(conn, kind, &condition, limit).await
-}
-
-/// The same for a condition that refers to nothing any more.
+/// The ids of the first matches, whoever may read them, for a condition that refers to nothing any
+/// more.
 pub async fn find_settled(
     conn: &mut AsyncPgConnection,
     kind: ResourceType,
@@ -151,7 +141,7 @@ fn first_ids(
 mod tests {
     use serde_json::Map;
 
-    use super::super::testing::{Filling, fill};
+    use super::super::testing::{Filling, fill, find_ids};
     use super::super::{Compare, Edge, Field, IndexTerms, Moment, Target};
     use super::*;
     use crate::store::fhir::unique;

@@ -17,6 +17,6 @@ pub use condition::{
     Compare, Condition, Edge, Field, IndexTerms, Moment, Order, Selection, SortKey, Target, Test,
     Visible,
 };
-pub use lookup::{Asked, find_ids, find_settled, with_tokens};
+pub use lookup::{Asked, find_settled, with_tokens};
 pub use run::{Found, Hit, Memory, all, by_references, by_tokens, run, tokens_of};
 pub use totals::Totals;

@@ -7,11 +7,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::audience::audiences;
-use super::lookup::settled;
+use super::lookup::{find_settled, settled};
 use super::page::{Page, paged};
-use super::{IndexTerms, Selection};
+use super::{Condition, IndexTerms, Selection};
 use crate::r4::{Resource, ResourceType};
-use crate::store::fhir::{NewRow, directory, resource as rows};
+use crate::store::Error;
+use crate::store::fhir::{NewRow, directory, many, resource as rows};
 
 /// Stores a resource as the version that it says it is, readable by `access`. A version that is
 /// there is stored once more.
@@ -39,15 +40,20 @@ pub(crate) async fn put(
     let current = rows::current(conn, kind, id).await.expect("an answer");
     match current {
         None => {
-            let new = rows::NewInsert {
+            let new = many::NewInsert {
                 generation,
                 row,
                 once: None,
             };
-            rows::insert_all(conn, &[new]).await.expect("stored");
+            many::insert_all(conn, &[new]).await.expect("stored");
         }
         Some(old) => {
-            let stored = rows::update(conn, generation, old.version, &row).await;
+            let new = many::Replacement {
+                generation,
+                base: old.version,
+                row,
+            };
+            let stored = many::update_all(conn, &[new]).await;
             assert!(stored.expect("stored"), "the version is the next one");
         }
     }
@@ -55,6 +61,17 @@ pub(crate) async fn put(
         .execute(conn)
         .await
         .expect("a hint");
+}
+
+/// The ids of the first matches, whoever may read them.
+pub(crate) async fn find_ids(
+    conn: &mut AsyncPgConnection,
+    kind: ResourceType,
+    condition: &Condition,
+    limit: i64,
+) -> Result<Vec<Uuid>, Error> {
+    let condition = settled(conn, condition).await?;
+    find_settled(conn, kind, &condition, limit).await
 }
 
 #[derive(diesel::QueryableByName)]

@@ -6,17 +6,23 @@
 //! on a new copy. So a change of the allow list counts from the next request on, on every node,
 //! and no request pays a look-up for it. See docs/adr.
 
+mod entry;
+mod index;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::auth::{Allowed, Coding, Member};
+use entry::Entry;
+pub use entry::{Endpoint, Organization};
+use index::Index;
+
+use crate::auth::{Allowed, Member};
 use crate::fhir::authorize::Membership;
 use crate::fhir::validate::{self, Library};
-use crate::r4::dsf::{extension, sid};
-use crate::r4::reference::Target;
-use crate::r4::{Canonical, Node, Resource, ResourceType};
+use crate::r4::dsf::sid;
+use crate::r4::{Canonical, Resource, ResourceType};
 use crate::store::fhir::{conformance, directory as rows};
 use crate::store::{self, AsyncPgConnection};
 
@@ -39,46 +45,11 @@ pub fn moves(kind: ResourceType) -> bool {
 const ATTEMPTS: usize = 5;
 
 #[derive(Clone, Debug)]
-pub struct Organization {
-    pub id: Uuid,
-    pub active: bool,
-    pub identifier: Option<String>,
-    pub thumbprints: Vec<String>,
-    pub endpoints: Vec<Uuid>,
-}
-
-#[derive(Clone, Debug)]
-struct Affiliation {
-    active: bool,
-    parent: Option<Uuid>,
-    member: Option<Uuid>,
-    roles: Vec<Coding>,
-    endpoints: Vec<Uuid>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Endpoint {
-    pub id: Uuid,
-    pub active: bool,
-    pub identifier: Option<String>,
-    pub address: Option<String>,
-    pub thumbprints: Vec<String>,
-}
-
-#[derive(Clone, Debug)]
-enum Entry {
-    Organization(Organization),
-    Affiliation(Affiliation),
-    Endpoint(Endpoint),
-    /// The identifier systems whose logical references are checked.
-    NamingSystem(Vec<String>),
-    Process(Canonical, bool),
-}
-
-#[derive(Clone, Debug)]
 struct Held {
     entry: Entry,
     resource: Arc<Resource>,
+    /// What the index has it by.
+    keys: Vec<Arc<str>>,
 }
 
 /// See the module.
@@ -87,6 +58,7 @@ pub struct Directory {
     generation: i64,
     base_url: Arc<str>,
     held: HashMap<Uuid, Arc<Held>>,
+    index: Index,
     /// The definitions that resources are judged by, and the versions they were read from.
     library: Arc<Library>,
     conformance: BTreeMap<Uuid, i64>,
@@ -180,7 +152,11 @@ impl Directory {
 
     /// Takes over a written conformance resource; `None` when it was deleted.
     pub fn put_definition(&mut self, id: Uuid, resource: Option<&Resource>) {
-        self.library = Arc::new(self.library.changed(id, resource));
+        match Arc::get_mut(&mut self.library) {
+            // A copy that this transaction has made before.
+            Some(library) => library.change(id, resource),
+            None => self.library = Arc::new(self.library.changed(id, resource)),
+        }
         let version = resource.and_then(|resource| resource.version_id()?.parse().ok());
         match version {
             Some(version) => self.conformance.insert(id, version),
@@ -190,68 +166,23 @@ impl Directory {
 
     /// Takes over a new or changed resource of one of [`KINDS`].
     pub fn put(&mut self, id: Uuid, resource: &Resource) {
-        let entry = match resource.resource_type() {
-            Some(ResourceType::Organization) => {
-                Entry::Organization(self.organization(id, resource))
-            }
-            Some(ResourceType::OrganizationAffiliation) => {
-                Entry::Affiliation(self.affiliation(resource))
-            }
-            Some(ResourceType::Endpoint) => Entry::Endpoint(endpoint(id, resource)),
-            Some(ResourceType::NamingSystem) => Entry::NamingSystem(checked_systems(resource)),
-            Some(ResourceType::ActivityDefinition) => process(resource),
-            _ => return,
+        let Some(entry) = Entry::of(id, resource, &self.base_url) else {
+            return;
         };
-        self.held.insert(
-            id,
-            Arc::new(Held {
-                entry,
-                resource: Arc::new(resource.clone()),
-            }),
-        );
+        self.remove(id);
+        let keys = index::keys(&entry, resource, &self.base_url);
+        self.index.insert(id, &keys);
+        let held = Held {
+            entry,
+            resource: Arc::new(resource.clone()),
+            keys,
+        };
+        self.held.insert(id, Arc::new(held));
     }
 
     pub fn remove(&mut self, id: Uuid) {
-        self.held.remove(&id);
-    }
-
-    fn organization(&self, id: Uuid, resource: &Resource) -> Organization {
-        Organization {
-            id,
-            active: resource.flag("active") == Some(true),
-            identifier: dsf_identifier(resource, sid::ORGANIZATION),
-            thumbprints: thumbprints(resource),
-            endpoints: self.targets(resource, "endpoint"),
-        }
-    }
-
-    fn affiliation(&self, resource: &Resource) -> Affiliation {
-        let single = |name| resource.get(name).and_then(|element| self.target(element));
-        let codings = resource.list("code").flat_map(|code| code.items("coding"));
-        Affiliation {
-            active: resource.flag("active") == Some(true),
-            parent: single("organization"),
-            member: single("participatingOrganization"),
-            roles: codings
-                .filter_map(|coding| {
-                    Some(Coding::new(coding.text("system")?, coding.text("code")?))
-                })
-                .collect(),
-            endpoints: self.targets(resource, "endpoint"),
-        }
-    }
-
-    fn targets(&self, resource: &Resource, name: &str) -> Vec<Uuid> {
-        resource
-            .list(name)
-            .filter_map(|element| self.target(element))
-            .collect()
-    }
-
-    fn target(&self, element: &serde_json::Value) -> Option<Uuid> {
-        match Target::of_url(element.text("reference")?, &self.base_url) {
-            Target::Internal(literal) => Uuid::parse_str(literal.id).ok(),
-            _ => None,
+        if let Some(held) = self.held.remove(&id) {
+            self.index.remove(id, &held.keys);
         }
     }
 
@@ -304,17 +235,26 @@ impl Directory {
     /// The local organisation, if it is in the allow list and active (auth-config §2.2).
     #[must_use]
     pub fn local(&self, identifier: &str) -> Option<Member> {
-        let organization = self
-            .organizations()
-            .find(|o| o.active && o.identifier.as_deref() == Some(identifier))?;
-        let endpoint = self.endpoints().find(|endpoint| {
-            endpoint.active && endpoint.address.as_deref() == Some(&self.base_url)
-        });
+        let organization = self.named(identifier).find(|o| o.active)?;
+        let endpoint = self.at_address(&self.base_url).find(|e| e.active);
         Some(Member {
             identifier: identifier.to_owned(),
             id: Some(organization.id.to_string()),
             endpoint: endpoint.and_then(|endpoint| endpoint.identifier.clone()),
         })
+    }
+
+    /// The organisations with this DSF identifier.
+    fn named(&self, identifier: &str) -> impl Iterator<Item = &Organization> {
+        let key = index::identifier(ResourceType::Organization, sid::ORGANIZATION, identifier);
+        let ids = self.index.ids(&key).iter();
+        ids.filter_map(|id| self.organization_by_id(*id))
+            .filter(move |o| o.identifier.as_deref() == Some(identifier))
+    }
+
+    fn at_address(&self, address: &str) -> impl Iterator<Item = &Endpoint> {
+        let ids = self.index.ids(&index::address(address)).iter();
+        ids.filter_map(|id| self.endpoint_by_id(*id))
     }
 
     /// What the allow list says of a certificate (auth-config §2.2).
@@ -346,25 +286,22 @@ impl Directory {
 
     #[must_use]
     pub fn organization_exists(&self, identifier: &str) -> bool {
-        self.organizations()
-            .any(|o| o.identifier.as_deref() == Some(identifier))
+        self.named(identifier).next().is_some()
     }
 
     /// The active affiliations of the active organisation with this identifier (auth-config §6).
     #[must_use]
     pub fn memberships(&self, identifier: &str) -> Vec<Membership> {
-        let is_member = |affiliation: &Affiliation| {
-            affiliation
-                .member
-                .and_then(|id| self.organization_by_id(id))
-                .is_some_and(|o| o.active && o.identifier.as_deref() == Some(identifier))
-        };
-        self.entries()
-            .filter_map(|entry| match entry {
+        let members = self.named(identifier).filter(|o| o.active);
+        let affiliations = members.flat_map(|member| {
+            let ids = self.index.ids(&index::member(member.id)).iter();
+            ids.filter_map(|id| self.held.get(id))
+        });
+        affiliations
+            .filter_map(|held| match &held.entry {
                 Entry::Affiliation(affiliation) if affiliation.active => Some(affiliation),
                 _ => None,
             })
-            .filter(|affiliation| is_member(affiliation))
             .filter_map(|affiliation| {
                 let parent = self.organization_by_id(affiliation.parent?)?;
                 Some(Membership {
@@ -381,111 +318,58 @@ impl Directory {
             .collect()
     }
 
+    /// The processes with this url, whatever their version and status.
+    fn processes(&self, url: &str) -> impl Iterator<Item = (&Canonical, bool, &Arc<Resource>)> {
+        let ids = self.index.ids(&index::process(url)).iter();
+        ids.filter_map(|id| {
+            let held = self.held.get(id)?;
+            match &held.entry {
+                Entry::Process(canonical, is_open) => Some((canonical, *is_open, &held.resource)),
+                _ => None,
+            }
+        })
+    }
+
     /// The process with status draft or active.
     #[must_use]
     pub fn process(&self, url: &str, version: &str) -> Option<Arc<Resource>> {
         let wanted = Canonical::new(url, version);
-        let held = self.held.values().find(
-            |held| matches!(&held.entry, Entry::Process(canonical, true) if *canonical == wanted),
-        );
-        held.map(|held| Arc::clone(&held.resource))
+        self.processes(url)
+            .find(|(canonical, is_open, _)| *is_open && **canonical == wanted)
+            .map(|(_, _, resource)| Arc::clone(resource))
     }
 
     /// How many ActivityDefinitions a canonical names, whatever their status.
     #[must_use]
     pub fn processes_named(&self, canonical: &str) -> usize {
         let wanted = Canonical::parse(canonical);
-        self.entries()
-            .filter(|entry| match entry {
-                Entry::Process(declared, _) => {
-                    declared.url == wanted.url
-                        && (wanted.version.is_none() || wanted.version == declared.version)
-                }
-                _ => false,
-            })
+        self.processes(&wanted.url)
+            .filter(|(declared, ..)| wanted.version.is_none() || wanted.version == declared.version)
             .count()
     }
 
     /// Whether logical references with this identifier system must resolve (fhir-api §7.2).
     #[must_use]
     pub fn checks(&self, system: &str) -> bool {
-        self.entries().any(|entry| match entry {
-            Entry::NamingSystem(systems) => systems.iter().any(|checked| checked == system),
-            _ => false,
-        })
+        !self.index.ids(&index::checked(system)).is_empty()
     }
 
     /// Whether an active Endpoint has this address.
     #[must_use]
     pub fn knows_server(&self, address: &str) -> bool {
-        self.endpoints()
-            .any(|e| e.active && e.address.as_deref() == Some(address))
+        self.at_address(address).any(|endpoint| endpoint.active)
     }
 
     /// The current resources of a directory type with this identifier.
     #[must_use]
     pub fn identified(&self, kind: ResourceType, system: &str, value: &str) -> Vec<Uuid> {
-        let has = |resource: &Resource| {
-            resource
-                .list("identifier")
-                .any(|i| i.text("system") == Some(system) && i.text("value") == Some(value))
-        };
-        self.held
-            .iter()
-            .filter(|(_, held)| held.resource.resource_type() == Some(kind) && has(&held.resource))
-            .map(|(id, _)| *id)
-            .collect()
+        let key = index::identifier(kind, system, value);
+        self.index.ids(&key).to_vec()
     }
-}
 
-fn endpoint(id: Uuid, resource: &Resource) -> Endpoint {
-    Endpoint {
-        id,
-        active: resource.str("status") == Some("active"),
-        identifier: dsf_identifier(resource, sid::ENDPOINT),
-        address: resource.str("address").map(str::to_owned),
-        thumbprints: thumbprints(resource),
+    /// The current resources of a directory type that hold this unique key.
+    #[must_use]
+    pub fn holders(&self, kind: ResourceType, key: &str) -> &[Uuid] {
+        self.index.ids(&index::unique(kind, key))
     }
-}
-
-fn process(resource: &Resource) -> Entry {
-    let canonical = Canonical {
-        url: resource.str("url").unwrap_or_default().to_owned(),
-        version: resource.str("version").map(str::to_owned),
-    };
-    Entry::Process(
-        canonical,
-        matches!(resource.str("status"), Some("draft" | "active")),
-    )
-}
-
-fn dsf_identifier(resource: &Resource, system: &str) -> Option<String> {
-    let identifier = resource
-        .list("identifier")
-        .find(|i| i.text("system") == Some(system))?;
-    identifier.text("value").map(str::to_owned)
-}
-
-fn thumbprints(resource: &Resource) -> Vec<String> {
-    resource
-        .extensions(extension::THUMBPRINT)
-        .filter_map(|extension| extension.text("valueString"))
-        .map(str::to_owned)
-        .collect()
-}
-
-fn checked_systems(naming_system: &Resource) -> Vec<String> {
-    if !matches!(naming_system.str("status"), Some("draft" | "active")) {
-        return Vec::new();
-    }
-    let is_checked = |id: &&serde_json::Value| {
-        id.items("modifierExtension").any(|extension| {
-            extension.text("url") == Some(extension::CHECK_LOGICAL_REFERENCE)
-                && extension.flag("valueBoolean") == Some(true)
-        })
-    };
-    let ids = naming_system.list("uniqueId").filter(is_checked);
-    ids.filter_map(|id| id.text("value"))
-        .map(str::to_owned)
-        .collect()
 }

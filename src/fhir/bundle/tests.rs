@@ -1,0 +1,197 @@
+//! What a Bundle costs the database.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Preference, execute};
+use crate::auth::Roles;
+use crate::fhir::search::Handling;
+use crate::fhir::service::{Peer, Service};
+use crate::fhir::settings::{ExtraInteractions, Limits, Settings, Validation};
+use crate::kernel::Clock;
+use crate::net::http::{self, Client};
+use crate::net::pem::KeyFiles;
+use crate::net::tls;
+use crate::r4::Resource;
+use crate::store::testing::fresh_database;
+use crate::store::{Schema, Store};
+
+const BASE: &str = "https://mailbox.example/fhir";
+const PROFILES: &str = "http://dsf.dev/fhir/StructureDefinition";
+const ORGANIZATION: &str = "http://dsf.dev/sid/organization-identifier";
+const ENDPOINT: &str = "http://dsf.dev/sid/endpoint-identifier";
+const PARENT: &str = "parent.example";
+
+/// Settings of a mailbox that listens nowhere and judges nothing.
+fn settings() -> Settings {
+    Settings {
+        base_url: BASE.to_owned(),
+        listen: ([127, 0, 0, 1], 0).into(),
+        organization: "own.example".to_owned(),
+        tls: tls::Settings {
+            server: KeyFiles {
+                certificate: "none".into(),
+                private_key: "none".into(),
+                password: None,
+            },
+            client_cas: None,
+            client_certificate: tls::ClientCertificate::Required,
+            revocation: None,
+            fetch: http::Settings::default(),
+        },
+        trusted_proxies: Vec::new(),
+        initial_bundle: None,
+        client_certificate: None,
+        page_count: 20,
+        max_body_size: 64 << 20,
+        extra: ExtraInteractions::default(),
+        validation: Validation::Off,
+        audit: crate::fhir::audit::Settings {
+            reads: crate::fhir::audit::Reads::None,
+            keep: SignedDuration::from_hours(24),
+        },
+        limits: Limits {
+            rate: u32::MAX,
+            connections: u32::MAX,
+            parallel: u32::MAX,
+        },
+    }
+}
+
+async fn service() -> Arc<Service> {
+    let store = Store::open(&fresh_database().await, Schema::Fhir)
+        .await
+        .unwrap();
+    let client = Client::new(&http::Settings::default()).unwrap();
+    let (settings, roles) = (settings(), Roles::default());
+    let service = Service::open(settings, roles, store, client, Clock::system()).await;
+    Arc::new(service.unwrap())
+}
+
+/// Statements that a transaction of these entries takes; all of them succeed.
+async fn statements(service: &Arc<Service>, entries: Vec<Value>) -> usize {
+    let count = entries.len();
+    let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": entries});
+    let bundle = Resource::from_value(bundle).unwrap();
+    let counted = || service.store().statements.load(Ordering::Relaxed);
+    let before = counted();
+    let (preference, handling) = (Preference::Minimal, Handling::Strict);
+    let answer = execute(service, &Peer::Loader, &bundle, preference, handling).await;
+    assert_eq!(answer.unwrap().list("entry").count(), count);
+    counted() - before
+}
+
+fn urn() -> String {
+    format!("urn:uuid:{}", Uuid::new_v4())
+}
+
+fn meta(profile: Option<&str>) -> Value {
+    let profile: Vec<String> = profile
+        .map(|p| format!("{PROFILES}/{p}"))
+        .into_iter()
+        .collect();
+    let tag = json!({"system": "http://dsf.dev/fhir/CodeSystem/read-access-tag", "code": "ALL"});
+    json!({"profile": profile, "tag": [tag]})
+}
+
+fn put(urn: &str, resource: Value, condition: &str) -> Value {
+    let kind = resource["resourceType"].as_str().unwrap();
+    let url = format!("{kind}?{condition}");
+    json!({"fullUrl": urn, "request": {"method": "PUT", "url": url}, "resource": resource})
+}
+
+/// Conditional creates of a Patient each, every second refers to the one before it.
+fn patients(count: usize) -> Vec<Value> {
+    let urns: Vec<String> = (0..count).map(|_| urn()).collect();
+    let entry = |(index, urn): (usize, &String)| {
+        let identifier = json!({"system": "urn:test", "value": urn});
+        let mut patient = json!({"resourceType": "Patient", "meta": meta(None),
+            "identifier": [identifier], "active": true});
+        if index % 2 == 1 {
+            let other = json!({"reference": urns[index - 1]});
+            patient["link"] = json!([{"other": other, "type": "seealso"}]);
+        }
+        json!({"fullUrl": urn, "resource": patient, "request": {"method": "POST",
+            "url": "Patient", "ifNoneExist": format!("identifier=urn:test|{urn}")}})
+    };
+    urns.iter().enumerate().map(entry).collect()
+}
+
+/// Organisation, endpoint and affiliation of so many members, as conditional updates.
+fn allow_list(members: usize, thumbprint: usize) -> Vec<Value> {
+    let parent = urn();
+    let resource = json!({"resourceType": "Organization", "meta": meta(Some("organization-parent")),
+        "identifier": [{"system": ORGANIZATION, "value": PARENT}], "active": true});
+    let condition = format!("identifier={ORGANIZATION}|{PARENT}");
+    let mut entries = vec![put(&parent, resource, &condition)];
+    for number in 0..members {
+        entries.extend(member(&parent, number, thumbprint + number));
+    }
+    entries
+}
+
+fn member(parent: &str, number: usize, thumbprint: usize) -> [Value; 3] {
+    let (own, endpoint, name) = (urn(), urn(), format!("member-{number}.example"));
+    let organization = json!({"resourceType": "Organization", "meta": meta(Some("organization")),
+        "extension": [{"url": format!("{PROFILES}/extension-certificate-thumbprint"),
+            "valueString": format!("{thumbprint:0128x}")}],
+        "identifier": [{"system": ORGANIZATION, "value": name}], "active": true,
+        "endpoint": [{"reference": endpoint, "type": "Endpoint"}]});
+    let address = format!("https://{}/fhir", name.replace('.', "-"));
+    let way = json!({"resourceType": "Endpoint", "meta": meta(Some("endpoint")),
+        "identifier": [{"system": ENDPOINT, "value": name}], "status": "active",
+        "managingOrganization": {"reference": own, "type": "Organization"}, "address": address});
+    let role = json!({"system": "http://dsf.dev/fhir/CodeSystem/organization-role", "code": "DIC"});
+    let affiliation = json!({"resourceType": "OrganizationAffiliation",
+        "meta": meta(Some("organization-affiliation")), "active": true,
+        "organization": {"reference": parent, "type": "Organization"},
+        "participatingOrganization": {"reference": own, "type": "Organization"},
+        "code": [{"coding": [role]}], "endpoint": [{"reference": endpoint, "type": "Endpoint"}]});
+    let condition = format!(
+        "primary-organization:identifier={ORGANIZATION}|{PARENT}&\
+         participating-organization:identifier={ORGANIZATION}|{name}"
+    );
+    [
+        put(
+            &own,
+            organization,
+            &format!("identifier={ORGANIZATION}|{name}"),
+        ),
+        put(&endpoint, way, &format!("identifier={ENDPOINT}|{name}")),
+        put(&urn(), affiliation, &condition),
+    ]
+}
+
+type Kind = (&'static str, fn(usize) -> Vec<Value>);
+
+/// In this order: each goes on from what the ones before have stored.
+const KINDS: [Kind; 4] = [
+    ("new patients", patients),
+    ("a new allow list", |count| allow_list(count / 3, 1)),
+    ("the same", |count| allow_list(count / 3, 1)),
+    ("with other certificates", |count| {
+        allow_list(count / 3, 1_000_000)
+    }),
+];
+
+/// fhir-api §6: a long Bundle is few statements, and each further entry is hardly one more.
+#[tokio::test(flavor = "multi_thread")]
+async fn further_entries_of_a_transaction_take_hardly_further_statements() {
+    const FEW: usize = 50;
+    const MANY: usize = 500;
+    let service = service().await;
+    let mut counts = Vec::new();
+    for (what, build) in KINDS {
+        let few = statements(&service, build(FEW)).await;
+        let many = statements(&service, build(MANY)).await;
+        counts.push(format!("{what}: {few} for {FEW}, {many} for {MANY}"));
+        let further = many.saturating_sub(few);
+        assert!(few <= FEW / 2, "{counts:?}");
+        assert!(further <= (MANY - FEW) / 20, "{counts:?}");
+    }
+    println!("{counts:?}");
+}
