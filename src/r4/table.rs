@@ -140,6 +140,26 @@ impl Block {
             .ok()?;
         Some(usize::from(self.by_name[found]))
     }
+
+    /// For a message: the element that was perhaps meant by another name.
+    #[must_use]
+    pub fn meant(&self, name: &str) -> String {
+        let meant = self.elements.iter().find(|one| is_near(&one.name, name));
+        meant.map_or_else(String::new, |one| {
+            format!(", perhaps {} is meant", one.name)
+        })
+    }
+}
+
+/// Whether two names differ by case, or by one letter.
+fn is_near(one: &str, other: &str) -> bool {
+    let (one, other) = (one.to_lowercase(), other.to_lowercase());
+    let same =
+        |pairs: &mut dyn Iterator<Item = (u8, u8)>| pairs.take_while(|(a, b)| a == b).count();
+    let front = same(&mut one.bytes().zip(other.bytes()));
+    let back = same(&mut one.bytes().rev().zip(other.bytes().rev()));
+    let longer = one.len().max(other.len());
+    longer > 3 && longer <= front + back + 1 && one.len().abs_diff(other.len()) <= 1
 }
 
 /// All blocks.

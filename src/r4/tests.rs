@@ -45,7 +45,7 @@ fn broken_json_is_refused_with_its_place() {
         (
             r#"{"resourceType":"Task","sttus":"x"}"#,
             "Task",
-            "unknown element 'sttus' in Task",
+            "unknown element 'sttus' in Task, perhaps status is meant",
         ),
         (
             r#"{"resourceType":"Task","input":[{"value":"x"}]}"#,

@@ -250,7 +250,11 @@ fn find(block: &Block, name: &str, at: usize) -> Result<(usize, bool), Failure> 
                 "unknown element {shown} in {}, expected {name} with a type, as in {}",
                 block.name, choice.name
             ),
-            None => format!("unknown element {shown} in {}", block.name),
+            None => format!(
+                "unknown element {shown} in {}{}",
+                block.name,
+                block.meant(name)
+            ),
         };
         Failure::new(at, message)
     })

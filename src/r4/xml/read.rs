@@ -193,7 +193,10 @@ impl<'a> Reader<'a> {
                     continue;
                 }
                 let shown = excerpt(name);
-                return Err(self.failure(format!("unknown element {shown} in {}", block.name)));
+                let meant = block.meant(name);
+                return Err(
+                    self.failure(format!("unknown element {shown} in {}{meant}", block.name))
+                );
             };
             self.child(&child, &block.elements()[index], index, &mut slots)?;
         }
