@@ -220,14 +220,8 @@ fn read(path: &Path, site: &Site<'_>, judge: &Judge) -> Result<Package, Refused>
         Files::archive(path).map_err(|message| Refused::unreadable(path, message))?
     };
     let package = load(&files, site)?;
-    let problems = judge(&package);
-    if problems.is_empty() {
-        return Ok(package);
-    }
-    Err(Refused {
-        origin: package.origin,
-        problems,
-    })
+    let found = judge(&package);
+    package.judged(found)
 }
 
 /// All packages of a node, read once.

@@ -1,10 +1,10 @@
 //! Whether the resources of a package are what their profiles say.
 
 use crate::bpe::plugin::package::{Package, Prepared, Problem};
-use crate::fhir::validate::{Finding, Library, judge, position};
+use crate::fhir::validate::{Library, judge, position};
 use crate::fhir::{initial, profile};
 
-/// What is wrong with the resources of a package, by file.
+/// What is wrong or odd in the resources of a package, by file.
 #[must_use]
 pub fn judged(package: &Package) -> Vec<Problem> {
     let built_in = match initial::built_in() {
@@ -25,9 +25,9 @@ fn of_resource(library: &Library, one: &Prepared) -> Vec<Problem> {
     profile::ensure(&mut resource);
     match judge(library, &resource.into_value(), &[]) {
         Ok(findings) => {
-            let errors = findings.into_iter().filter(Finding::is_error);
-            let told = errors.map(|finding| Problem {
+            let told = findings.into_iter().map(|finding| Problem {
                 place: place(&one.text, &finding.path),
+                warning: !finding.is_error(),
                 ..problem(file, format!("{} [{}]", finding.text, finding.rule))
             });
             told.collect()

@@ -87,15 +87,10 @@ fn examined(path: &Path) -> anyhow::Result<Examined> {
         Ok(package) => package,
         Err(refused) => return Ok((Err(refused), Vec::new())),
     };
-    let warnings = package.warnings.clone();
-    let problems = conformity::judged(&package);
-    let outcome = match problems.is_empty() {
-        true => Ok((files, package)),
-        false => Err(Refused {
-            origin: package.origin,
-            problems,
-        }),
-    };
+    let found = conformity::judged(&package);
+    let odd = found.iter().filter(|one| one.warning);
+    let warnings = package.warnings.iter().chain(odd).cloned().collect();
+    let outcome = package.judged(found).map(|package| (files, package));
     Ok((outcome, warnings))
 }
 

@@ -55,6 +55,24 @@ pub struct Package {
     pub warnings: Vec<Problem>,
 }
 
+impl Package {
+    /// The package with what is odd in its resources, unless something is wrong with them.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn judged(mut self, found: Vec<Problem>) -> Result<Self, Refused> {
+        let (odd, problems): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.warning);
+        self.warnings.extend(odd);
+        if problems.is_empty() {
+            return Ok(self);
+        }
+        Err(Refused {
+            origin: self.origin,
+            problems,
+        })
+    }
+}
+
 /// A process of a package.
 #[derive(Clone, Debug)]
 pub struct Process {
