@@ -16,6 +16,9 @@ use crate::store::fhir::conformance as rows;
 /// Chains of definitions are not longer: each round loads what the one before asked for.
 const MOST_ROUNDS: usize = 200;
 
+/// Documents of fewer values are judged in less time than it takes to hand them over.
+const MOST_VALUES: u64 = 1_000;
+
 impl Ground<'_> {
     /// The resource, if it is what its profiles say.
     pub async fn validated(&mut self, resource: Resource) -> Result<Resource, Stop> {
@@ -68,10 +71,9 @@ impl Ground<'_> {
         resource: Resource,
         profiles: &[String],
     ) -> Result<(Vec<Finding>, Resource), Stop> {
-        let is_small = resource.resource_type() == Some(ResourceType::Task);
         let mut value = Arc::new(resource.into_value());
         for _ in 0..MOST_ROUNDS {
-            let judged = if is_small {
+            let judged = if validate::size(&value) < MOST_VALUES {
                 judge(library, &value, profiles)
             } else {
                 elsewhere(library, &value, profiles).await?

@@ -7,9 +7,6 @@ use crate::r4::{Node, Resource};
 /// An ElementDefinition, as JSON.
 pub type Element = Map<String, Value>;
 
-/// Most elements that are read of one definition.
-const MOST_ELEMENTS: usize = 20_000;
-
 #[derive(Clone, Debug)]
 pub struct Definition {
     pub url: String,
@@ -39,7 +36,6 @@ impl Definition {
             let view = resource.get(name).map(|view| view.items("element"));
             view.into_iter()
                 .flatten()
-                .take(MOST_ELEMENTS)
                 .filter_map(|e| e.as_object().cloned())
                 .collect()
         };

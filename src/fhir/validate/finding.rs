@@ -1,5 +1,7 @@
 //! What is found, in words.
 
+use serde_json::Value;
+
 use crate::r4::outcome::{Issue, IssueType, Place, Severity};
 
 /// Something to say about an element.
@@ -33,5 +35,19 @@ impl Finding {
         let mut issue = Issue::new(self.severity, self.kind, self.text.clone()).at(place);
         issue.message_id = Some(self.rule.clone());
         issue
+    }
+}
+
+/// A value in a message, not too long.
+#[must_use]
+pub fn shown(value: Option<&Value>) -> String {
+    let text = match value {
+        None => return "absent".to_owned(),
+        Some(Value::String(text)) => format!("'{text}'"),
+        Some(value) => value.to_string(),
+    };
+    match text.char_indices().nth(120) {
+        Some((at, _)) => format!("{} …", &text[..at]),
+        None => text,
     }
 }

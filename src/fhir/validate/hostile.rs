@@ -111,10 +111,107 @@ fn a_broken_profile_stops_only_those_who_claim_it() {
             found.len() == 1 && found[0].starts_with("profile-broken: "),
             "{name}: {found:?}"
         );
+        // Whoever stores it is told at once, unless its base may come later.
+        let stored = definitions.iter().find(|one| one["name"] == name);
+        let found = errors(&library, stored.unwrap());
+        let is_said = found
+            .iter()
+            .any(|text| text.starts_with("profile-broken: "));
+        assert_eq!(is_said, name != "no-base", "{name}: {found:?}");
     }
     assert!(errors(&library, &patient(&["chain-20"])).is_empty());
     let found = errors(&library, &patient(&["sound"]));
     assert!(found.len() == 1 && found[0].starts_with("cardinality-min: "));
+}
+
+#[test]
+fn a_profile_that_is_too_large_is_broken() {
+    let sliced = |discriminators: usize| {
+        let one = json!({ "type": "value", "path": "system" });
+        json!({ "path": "Patient.identifier",
+                "slicing": { "discriminator": vec![one; discriminators], "rules": "open" } })
+    };
+    let slices = |count: usize, below: &str| -> Vec<Value> {
+        let slice = |n| json!({ "path": "Patient.identifier", "sliceName": format!("s{n}") });
+        let child = json!({ "path": format!("Patient.identifier{below}"), "min": 0 });
+        let all = (0..count).flat_map(|n| [slice(n), child.clone()]);
+        let all = all.filter(|one| !below.is_empty() || one["sliceName"].is_string());
+        std::iter::once(sliced(1)).chain(all).collect()
+    };
+    let constraint = |n| json!({ "key": format!("k{n}"), "severity": "error", "human": "x" });
+    let constraints: Vec<Value> = (0..600).map(constraint).collect();
+    let aliases: Vec<String> = (0..600).map(|n| format!("a{n}")).collect();
+    let again = vec![json!({ "path": "Patient.active" }); 20_001];
+    let large = [
+        ("repeats", json!(again), "20000 elements"),
+        ("many-slices", json!(slices(2_001, "")), "2000 slices"),
+        (
+            "unfolds",
+            json!(slices(2_500, ".assigner.identifier.id")),
+            "50000 elements",
+        ),
+        (
+            "discriminators",
+            json!([sliced(17), { "path": "Patient.identifier", "sliceName": "a" }]),
+            "16 discriminators",
+        ),
+        (
+            "constraints",
+            json!([{ "path": "Patient", "constraint": constraints }]),
+            "500 constraints",
+        ),
+        (
+            "aliases",
+            json!([{ "path": "Patient.active", "alias": aliases }]),
+            "500 entries",
+        ),
+    ];
+    let definitions: Vec<Value> = large
+        .iter()
+        .map(|(name, elements, _)| profile(name, PATIENT, elements))
+        .collect();
+    let library = library(&definitions);
+    for (name, _, reason) in large {
+        let found = errors(&library, &patient(&[name]));
+        assert!(
+            found.len() == 1 && found[0].starts_with("profile-broken: "),
+            "{name}: {found:?}"
+        );
+        assert!(found[0].contains(reason), "{name}: {found:?}");
+    }
+}
+
+/// What no resource can meet is no reason to hang, or to let it pass.
+#[test]
+fn a_profile_that_contradicts_itself_fits_nothing() {
+    let given = json!([
+        { "path": "Patient.gender", "fixedCode": "male" },
+        { "path": "Patient.gender", "patternCode": "female" },
+    ]);
+    let slicing =
+        json!({ "discriminator": [{ "type": "value", "path": "system" }], "rules": "closed" });
+    let slice = |name: &str| json!({ "path": "Patient.identifier", "sliceName": name, "min": 1, "max": "1" });
+    let system = |name: &str| json!({ "path": "Patient.identifier.system", "fixedUri": name });
+    let two_of_one = json!([
+        { "path": "Patient.identifier", "slicing": slicing, "max": "1" },
+        slice("a"), system("http://example.org/a"),
+        slice("b"), system("http://example.org/b"),
+    ]);
+    let mut itself = json!([{ "path": "Patient", "type": [{ "code": "Patient" }] }]);
+    itself[0]["type"][0]["profile"] = json!([format!("{BASE}itself"), format!("{BASE}itself")]);
+    let library = library(&[
+        profile("given", PATIENT, &given),
+        profile("two-of-one", PATIENT, &two_of_one),
+        profile("itself", PATIENT, &itself),
+    ]);
+    for (name, rule) in [("given", "pattern: "), ("two-of-one", "cardinality-min: ")] {
+        let found = errors(&library, &patient(&[name]));
+        assert!(
+            found.iter().any(|text| text.starts_with(rule)),
+            "{name}: {found:?}"
+        );
+    }
+    assert!(!errors(&library, &patient(&["itself"])).is_empty());
 }
 
 #[test]
@@ -149,6 +246,62 @@ fn value_sets_that_include_each_other_have_an_end() {
         "{found:?}"
     );
     assert!(begin.elapsed() < SOON);
+}
+
+/// Each code is asked of each include: that is paid from the budget of the resource.
+#[test]
+fn value_sets_of_very_many_parts_end() {
+    let set = |number: usize| {
+        let parts = (0..300).map(|n| json!({ "valueSet": [format!("http://x/{n}")] }));
+        let include: Vec<Value> = parts.collect();
+        json!({
+            "resourceType": "ValueSet", "url": format!("http://x/{number}"), "status": "active",
+            "compose": { "include": include },
+        })
+    };
+    let chain = |number: usize| {
+        json!({
+            "resourceType": "ValueSet", "url": format!("http://y/{number}"), "status": "active",
+            "compose": { "include": [{ "valueSet": [format!("http://y/{}", number + 1)] }] },
+        })
+    };
+    let expansion: Vec<Value> = (0..20_000)
+        .map(|n| json!({ "system": format!("http://z/{n}"), "code": "a" }))
+        .collect();
+    let expanded = json!({
+        "resourceType": "ValueSet", "url": "http://z/0", "status": "active",
+        "expansion": { "timestamp": "2026-01-01", "contains": expansion },
+    });
+    let bound = |name: &str, set: &str| {
+        let binding = json!({ "strength": "required", "valueSet": set });
+        let elements = json!([{ "path": "Patient.maritalStatus", "binding": binding }]);
+        profile(name, PATIENT, &elements)
+    };
+    let mut definitions: Vec<Value> = (0..300).map(set).chain((0..200).map(chain)).collect();
+    definitions.push(expanded);
+    definitions.extend([
+        bound("wide", "http://x/0"),
+        bound("long", "http://y/0"),
+        bound("expanded", "http://z/0"),
+    ]);
+    let library = library(&definitions);
+    let married = |profile: &str, count: usize| {
+        let mut patient = patient(&[profile]);
+        let coding = |n| json!({ "system": "http://z/7", "code": format!("c{n}") });
+        patient["maritalStatus"] = json!({ "coding": (0..count).map(coding).collect::<Vec<_>>() });
+        patient
+    };
+    let found = errors(&library, &married("wide", 2_000));
+    assert!(
+        found.iter().any(|text| text.starts_with("budget: ")),
+        "{found:?}"
+    );
+    let found = judge(&library, &married("long", 1), &[]).unwrap();
+    assert!(
+        found.iter().any(|one| one.text.contains("64 deep")),
+        "{found:?}"
+    );
+    assert_eq!(errors(&library, &married("expanded", 20)).len(), 20);
 }
 
 #[test]

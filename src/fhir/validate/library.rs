@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::core;
@@ -25,6 +26,7 @@ pub const KINDS: &[ResourceType] = &[
     ResourceType::StructureDefinition,
     ResourceType::CodeSystem,
     ResourceType::ValueSet,
+    ResourceType::Questionnaire,
 ];
 
 /// These documents are needed first.
@@ -69,6 +71,7 @@ enum Document {
     Structure(Arc<Definition>),
     System(Arc<CodeSystem>),
     Set(Arc<ValueSet>),
+    Form(Arc<Value>),
     /// It is gone, or cannot be read for this reason.
     Unreadable(Arc<str>),
 }
@@ -155,6 +158,9 @@ impl Library {
             Some((Some(ResourceType::ValueSet), resource)) => {
                 Document::Set(Arc::new(ValueSet::read(resource)))
             }
+            Some((Some(ResourceType::Questionnaire), resource)) => {
+                Document::Form(Arc::new(resource.clone().into_value()))
+            }
             _ => Document::Unreadable("it was removed".into()),
         };
         self.held_mut().documents.insert(id, document);
@@ -237,6 +243,18 @@ impl Library {
                 .insert(canonical.to_owned(), Arc::clone(set));
         }
         Ok(set)
+    }
+
+    /// The stored Questionnaire of a canonical.
+    pub fn questionnaire(&self, canonical: &str) -> Result<Option<Arc<Value>>, Missing> {
+        let (url, version) = parts(canonical);
+        let Some(entry) = self.entry(ResourceType::Questionnaire, url, version) else {
+            return Ok(None);
+        };
+        Ok(match self.document(entry.id)? {
+            Document::Form(form) => Some(form),
+            _ => None,
+        })
     }
 
     /// The code system of an address, which may carry a version behind `|`.
@@ -342,17 +360,17 @@ impl Library {
         let named = definition.differential.iter().flat_map(|element| {
             element
                 .get("type")
-                .and_then(serde_json::Value::as_array)
+                .and_then(Value::as_array)
                 .into_iter()
                 .flatten()
         });
         let profiles = named.flat_map(|kind| {
             kind.get("profile")
-                .and_then(serde_json::Value::as_array)
+                .and_then(Value::as_array)
                 .into_iter()
                 .flatten()
         });
-        let canonicals = profiles.filter_map(serde_json::Value::as_str);
+        let canonicals = profiles.filter_map(Value::as_str);
         let held = self.held();
         for canonical in canonicals.chain(definition.base.as_deref()) {
             from.insert(parts(canonical).0.to_owned());

@@ -5,6 +5,8 @@
 //! walks resources along it; [`terminology`] tells which codes are in a value set, [`fhirpath`]
 //! evaluates constraints. docs/validation.md says what is and what is not judged.
 
+#[cfg(test)]
+mod answering;
 pub mod check;
 pub mod core;
 pub mod definition;
@@ -14,6 +16,8 @@ mod finding;
 mod hostile;
 mod library;
 mod locate;
+#[cfg(test)]
+mod material;
 mod narrative;
 #[cfg(test)]
 mod oracle;
@@ -23,6 +27,8 @@ pub mod profile;
 mod slicing;
 pub mod snapshot;
 mod spot;
+#[cfg(test)]
+mod storing;
 mod terminology;
 #[cfg(test)]
 mod tests;
@@ -32,3 +38,4 @@ pub use definition::Definition;
 pub use finding::Finding;
 pub use library::{Entry, KINDS, Library, Missing, entry};
 pub use locate::position;
+pub use spot::size;

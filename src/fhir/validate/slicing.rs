@@ -191,11 +191,11 @@ fn slices_by_pattern_are_known_by_a_part_of_a_value() {
 #[test]
 fn slices_of_a_choice_are_known_by_type() {
     let definitions = of_patient(&json!([
+        // The short form, which needs no slicing.
+        { "path": "Patient.deceasedDateTime", "min": 1 },
         { "path": "Patient.multipleBirth[x]", "slicing": slicing("type", "$this", "open", false) },
         { "path": "Patient.multipleBirth[x]", "sliceName": "multipleBirthInteger",
           "maxValueInteger": 3 },
-        // The short form, which needs no slicing.
-        { "path": "Patient.deceasedDateTime", "min": 1 },
     ]));
     let died = |name: &str, value: Value| {
         let mut members = json!({ "deceasedDateTime": "2026-01-01" });
@@ -370,7 +370,7 @@ fn chains_keep_what_each_version_of_a_base_says() {
             .as_object_mut()
             .unwrap()
             .extend(members.as_object().unwrap().clone());
-        json!([element, { "path": "Patient.name", "mustSupport": true }])
+        json!([{ "path": "Patient.name", "mustSupport": true }, element])
     };
     let base = format!("{CORE}Patient|4.0.1");
     let mut old = profile("base", "Patient", &base, &elements(json!({ "max": "0" })));

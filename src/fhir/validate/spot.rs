@@ -170,3 +170,13 @@ pub fn push<'a>(
         ));
     }
 }
+
+/// The number of values in a document.
+#[must_use]
+pub fn size(value: &Value) -> u64 {
+    1 + match value {
+        Value::Array(items) => items.iter().map(size).sum(),
+        Value::Object(members) => members.values().map(size).sum::<u64>(),
+        _ => 0,
+    }
+}

@@ -24,6 +24,7 @@ import org.hl7.fhir.common.hapi.validation.support.SnapshotGeneratingValidationS
 import org.hl7.fhir.common.hapi.validation.support.ValidationSupportChain;
 import org.hl7.fhir.common.hapi.validation.validator.FhirInstanceValidator;
 import org.hl7.fhir.instance.model.api.IBaseResource;
+import org.hl7.fhir.r4.model.Questionnaire;
 import org.hl7.fhir.r5.utils.validation.constants.BestPracticeWarningLevel;
 
 /**
@@ -60,13 +61,20 @@ public final class Main {
 
   private void enter(JsonNode definitions) {
     PrePopulatedValidationSupport own = new PrePopulatedValidationSupport(context);
+    Forms forms = new Forms(context);
     for (JsonNode definition : definitions) {
-      own.addResource(parser.parseResource(definition.toString()));
+      IBaseResource resource = parser.parseResource(definition.toString());
+      if (resource instanceof Questionnaire form) {
+        forms.add(form);
+      } else {
+        own.addResource(resource);
+      }
     }
     ValidationSupportChain chain =
         new ValidationSupportChain(
             new InMemoryTerminologyServerValidationSupport(context),
             own,
+            forms,
             core,
             new CommonCodeSystemsTerminologyService(context),
             new SnapshotGeneratingValidationSupport(context));

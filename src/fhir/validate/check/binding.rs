@@ -45,7 +45,7 @@ impl<'a> Judge<'a> {
         }
         // With several codings all must be in the set, as the HL7 validator asks of DSF.
         for one in all {
-            match membership(self.library, &set, one)? {
+            match membership(self.library, &set, one, self.budget)? {
                 Membership::In => {}
                 Membership::Out => self.outside(is_required, one, binding, trail),
                 Membership::Unknown(reason) if is_required && reason.starts_with("code system") => {

@@ -113,6 +113,7 @@ impl<'a> Judge<'a> {
                 .value
                 .and_then(|value| value.get("contained")?.as_array());
             contained.is_some_and(|list| {
+                self.budget.spend(list.len() as u64);
                 list.iter()
                     .any(|one| one.get("id").and_then(Value::as_str) == Some(id))
             })

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::Judge;
 use super::trail::Trail;
 use crate::fhir::validate::library::Missing;
-use crate::fhir::validate::profile::{Family, Profile, Rule};
+use crate::fhir::validate::profile::{Family, Profile, Rule, Slice};
 use crate::fhir::validate::spot::{Spot, beside, push};
 use crate::r4::outcome::IssueType;
 use crate::r4::table::{Content, Element};
@@ -52,7 +52,7 @@ impl<'a> Judge<'a> {
         for (index, count) in counts.into_iter().enumerate() {
             let id = family.rules[index];
             let rule = &profile.rules[id];
-            self.number(rule, count, trail);
+            self.number(rule, None, count, trail);
             if count == 0 {
                 self.absent_slices(profile, rule, trail);
             }
@@ -60,18 +60,32 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// Whether there are as many as there may be.
-    pub(super) fn number(&mut self, rule: &Rule, count: usize, trail: &Trail<'_>) {
+    /// Whether there are as many as there may be, of a slice or of all.
+    pub(super) fn number(
+        &mut self,
+        rule: &Rule,
+        slice: Option<&Slice>,
+        count: usize,
+        trail: &Trail<'_>,
+    ) {
         let path = &rule.path;
+        let of_it = || match slice.map(Slice::told) {
+            Some(told) if !told.is_empty() => format!("; one of it has {told}"),
+            _ => String::new(),
+        };
         if count < rule.min as usize {
             let text = format!(
-                "{path}: minimum required = {}, but only found {count}",
-                rule.min
+                "{path}: minimum required = {}, but only found {count}{}",
+                rule.min,
+                of_it()
             );
             self.error(IssueType::Required, trail, "cardinality-min", text);
         }
         if let Some(max) = rule.max.filter(|max| count > *max as usize) {
-            let text = format!("{path}: maximum allowed = {max}, but found {count}");
+            let text = format!(
+                "{path}: maximum allowed = {max}, but found {count}{}",
+                of_it()
+            );
             self.error(IssueType::Structure, trail, "cardinality-max", text);
         }
     }

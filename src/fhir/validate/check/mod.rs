@@ -11,6 +11,7 @@ mod definition;
 mod element;
 mod extension;
 mod family;
+mod questionnaire;
 mod reference;
 mod resource;
 mod slice;
@@ -26,7 +27,7 @@ use super::finding::Finding;
 use super::library::{Library, Missing};
 use super::profile::{self, Profile};
 use super::snapshot::Failure;
-use super::spot::Spot;
+use super::spot::{Spot, size};
 use crate::r4::outcome::{IssueType, Severity};
 use trail::Trail;
 
@@ -80,15 +81,6 @@ pub fn judge(
         );
     }
     Ok(judge.findings)
-}
-
-/// The number of values in a document.
-fn size(value: &Value) -> u64 {
-    1 + match value {
-        Value::Array(items) => items.iter().map(size).sum(),
-        Value::Object(members) => members.values().map(size).sum::<u64>(),
-        _ => 0,
-    }
 }
 
 struct Judge<'a> {

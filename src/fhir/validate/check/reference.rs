@@ -104,6 +104,7 @@ impl<'a> Judge<'a> {
 
     pub(super) fn contained_type(&self, id: &str) -> Option<&'a str> {
         let contained = self.root.value?.get("contained")?.as_array()?;
+        self.budget.spend(contained.len() as u64);
         let one = contained
             .iter()
             .find(|one| one.get("id").and_then(Value::as_str) == Some(id))?;

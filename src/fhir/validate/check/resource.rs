@@ -21,6 +21,7 @@ impl<'a> Judge<'a> {
         match spot.type_name {
             "Bundle" => self.bundle(value, trail),
             "CodeSystem" => self.code_system(value, trail),
+            "QuestionnaireResponse" => return self.questionnaire_response(spot, value, trail),
             "StructureDefinition" => return self.structure_definition(value, trail),
             "ValueSet" => return self.value_set(value, trail),
             _ => {}

@@ -7,10 +7,13 @@ use super::trail::Trail;
 use crate::fhir::validate::library::Missing;
 use crate::fhir::validate::profile::{Criterion, Profile, Rule, RuleId, Slice, Step};
 use crate::fhir::validate::snapshot::Failure;
-use crate::fhir::validate::spot::Spot;
+use crate::fhir::validate::spot::{Spot, size};
 use crate::fhir::validate::terminology::{Coded, Membership, membership};
 use crate::r4::outcome::IssueType;
 use crate::r4::table::Element;
+
+/// Messages describe fewer slices than this.
+const MOST_TOLD: usize = 8;
 
 /// The occurrences of an element with their places in its list.
 type Items<'i, 'a> = (&'static Element, &'i [(usize, Spot<'a>)]);
@@ -50,12 +53,10 @@ impl<'a> Judge<'a> {
                 }
                 None => {
                     if slicing.is_closed && !slicing.is_undecidable {
-                        let names: Vec<&str> =
-                            slicing.slices.iter().map(|slice| &*slice.name).collect();
                         let text = format!(
-                            "{}: it fits no slice, and others are not allowed: {}",
+                            "{}: it fits no slice, and others are not allowed; {}",
                             rule.path,
-                            names.join(", ")
+                            allowed(&slicing.slices)
                         );
                         self.error(IssueType::Structure, &at, "slice-closed", text);
                     }
@@ -65,7 +66,7 @@ impl<'a> Judge<'a> {
         }
         for (slice, items) in slicing.slices.iter().zip(&sorted) {
             if !slicing.is_undecidable {
-                self.number(&profile.rules[slice.rule], items.len(), trail);
+                self.number(&profile.rules[slice.rule], Some(slice), items.len(), trail);
             }
             self.occurrences(profile, slice.rule, (element, items), trail)?;
         }
@@ -86,7 +87,7 @@ impl<'a> Judge<'a> {
             return;
         }
         for slice in &slicing.slices {
-            self.number(&profile.rules[slice.rule], 0, trail);
+            self.number(&profile.rules[slice.rule], Some(slice), 0, trail);
         }
     }
 
@@ -136,6 +137,7 @@ impl<'a> Judge<'a> {
                 continue;
             }
             let found = follow(spot, steps);
+            self.budget.spend(found.len() as u64);
             if !self.meets(criterion, &found, at)? {
                 return Ok(false);
             }
@@ -151,9 +153,10 @@ impl<'a> Judge<'a> {
     ) -> Result<bool, Missing> {
         Ok(match criterion {
             Criterion::Fixed(fixed) => found.iter().any(|spot| spot.value == Some(fixed)),
-            Criterion::Pattern(pattern) => found
-                .iter()
-                .any(|spot| spot.value.is_some_and(|value| contains(value, pattern))),
+            Criterion::Pattern(pattern) => found.iter().any(|spot| {
+                spot.value
+                    .is_some_and(|value| self.contains(value, pattern))
+            }),
             Criterion::Extension(canonical) => {
                 for spot in found {
                     if self.is_url_of(spot.value, canonical)? {
@@ -212,19 +215,38 @@ impl<'a> Judge<'a> {
         Ok(value.is_some() && value == fixed)
     }
 
+    /// Whether a value has everything that a pattern has.
+    pub(super) fn contains(&self, value: &Value, pattern: &Value) -> bool {
+        let work = size(value).saturating_mul(size(pattern));
+        self.budget.spend(work / 8) && contains(value, pattern)
+    }
+
     fn any_bound(&self, canonical: &str, found: &[Spot<'a>]) -> Result<bool, Missing> {
         let Some(set) = self.library.value_set(canonical)? else {
             return Ok(false);
         };
         for spot in found {
             for coded in codings(*spot) {
-                if membership(self.library, &set, coded)? == Membership::In {
+                if membership(self.library, &set, coded, self.budget)? == Membership::In {
                     return Ok(true);
                 }
             }
         }
         Ok(false)
     }
+}
+
+/// Some slices with what tells their elements, for a message.
+fn allowed(slices: &[Slice]) -> String {
+    let mut told: Vec<String> = slices
+        .iter()
+        .take(MOST_TOLD)
+        .map(|slice| format!("{} has {}", slice.name, slice.told()))
+        .collect();
+    if slices.len() > MOST_TOLD {
+        told.push(format!("and {} more", slices.len() - MOST_TOLD));
+    }
+    told.join("; ")
 }
 
 /// What is at the end of a discriminator's steps.
@@ -248,8 +270,7 @@ fn follow<'a>(spot: Spot<'a>, steps: &[Step]) -> Vec<Spot<'a>> {
     at
 }
 
-/// Whether a value has everything that a pattern has.
-pub(super) fn contains(value: &Value, pattern: &Value) -> bool {
+fn contains(value: &Value, pattern: &Value) -> bool {
     match (value, pattern) {
         (Value::Object(value), Value::Object(pattern)) => pattern
             .iter()

@@ -5,9 +5,9 @@ use std::cmp::Ordering;
 use serde_json::Value;
 
 use super::Judge;
-use super::slice::contains;
 use super::trail::Trail;
 use crate::fhir::validate::fhirpath::order_of;
+use crate::fhir::validate::finding::shown;
 use crate::fhir::validate::profile::Rule;
 use crate::fhir::validate::spot::Spot;
 use crate::r4::outcome::IssueType;
@@ -31,7 +31,9 @@ impl<'a> Judge<'a> {
             self.error(IssueType::Value, trail, "fixed", text);
         }
         if let Some(pattern) = &rule.pattern
-            && !spot.value.is_some_and(|value| contains(value, pattern))
+            && !spot
+                .value
+                .is_some_and(|value| self.contains(value, pattern))
         {
             let text = format!(
                 "{path}: the value must contain {}, but is {}",
@@ -146,17 +148,4 @@ fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && !text.bytes().any(|b| b.is_ascii_uppercase())
         && uuid::Uuid::try_parse(text).is_ok()
-}
-
-/// A value in a message, not too long.
-pub(super) fn shown(value: Option<&Value>) -> String {
-    let text = match value {
-        None => return "absent".to_owned(),
-        Some(Value::String(text)) => format!("'{text}'"),
-        Some(value) => value.to_string(),
-    };
-    match text.char_indices().nth(120) {
-        Some((at, _)) => format!("{} …", &text[..at]),
-        None => text,
-    }
 }

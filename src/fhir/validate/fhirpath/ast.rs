@@ -1,6 +1,6 @@
 //! The tree of an expression.
 
-use regex::Regex;
+use crate::fhir::validate::pattern::Pattern;
 
 /// A parsed expression.
 #[derive(Clone, Debug)]
@@ -18,7 +18,9 @@ pub enum Expression {
     Member(Option<Box<Self>>, Box<str>),
     Call(Option<Box<Self>>, Function, Vec<Self>),
     /// `matches` with a pattern that is known.
-    Matches(Option<Box<Self>>, Regex),
+    Matches(Option<Box<Self>>, Pattern),
+    /// `replaceMatches` with a pattern that is known.
+    Replaces(Option<Box<Self>>, Pattern, Box<Self>),
     Item(Box<Self>, Box<Self>),
     Negative(Box<Self>),
     Binary(Operator, Box<Self>, Box<Self>),

@@ -6,12 +6,16 @@ use std::cmp::Ordering;
 
 use super::ast::{Expression, Operator, Variable};
 use super::compare::{equal, equivalent, order};
-use super::function::call;
+use super::function::{call, distinct};
 use super::item::{Item, Plain};
+use crate::fhir::validate::pattern::Pattern;
 use crate::fhir::validate::spot::Spot;
 
-/// Longest text that an expression may make, in bytes.
-pub const LONGEST_TEXT: usize = 1 << 20;
+/// Longest text that an expression may make, in bytes, and all that it makes for one element.
+const LONGEST_TEXT: usize = 1 << 20;
+const MOST_TEXT: usize = 64 << 20;
+/// Most items at once.
+const MOST_ITEMS: usize = 1 << 21;
 
 /// Why there is no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +81,7 @@ pub fn holds(
     let evaluation = Evaluation {
         surroundings,
         context: focus,
+        made: Cell::new(0),
     };
     let scope = Scope {
         this: &Item::Element(focus),
@@ -96,6 +101,8 @@ pub fn holds(
 pub struct Evaluation<'a> {
     surroundings: Surroundings<'a>,
     context: Spot<'a>,
+    /// The bytes of all texts that were made.
+    made: Cell<usize>,
 }
 
 /// What `$this` and `$index` are.
@@ -117,6 +124,21 @@ impl<'a> Evaluation<'a> {
         Ok(())
     }
 
+    /// Counts the work of comparing each of these with so many others.
+    pub fn compare(&self, items: &[Item<'a>], others: usize) -> Result<(), Fault> {
+        let sizes = items.iter().map(Item::size);
+        let all = sizes.fold(0, usize::saturating_add);
+        self.spend(all.saturating_mul(others.max(1)))
+    }
+
+    /// Fails where there are too many items to hold.
+    pub fn may_hold(&self, items: usize) -> Result<(), Fault> {
+        if items > MOST_ITEMS {
+            return Err(Fault::Failed(format!("more than {MOST_ITEMS} values")));
+        }
+        Ok(())
+    }
+
     pub fn run(&self, expression: &Expression, scope: Scope<'_, 'a>) -> Outcome<'a> {
         self.spend(1)?;
         Ok(match expression {
@@ -124,8 +146,13 @@ impl<'a> Evaluation<'a> {
             Expression::Bool(value) => vec![Item::Bool(*value)],
             Expression::Integer(value) => vec![Item::Integer(*value)],
             Expression::Decimal(value) => vec![Item::Decimal(*value)],
-            Expression::Text(text) => vec![Item::Text(Cow::Owned(text.to_string()))],
-            Expression::This => vec![scope.this.clone()],
+            Expression::Text(text) => return self.text(text.to_string()),
+            Expression::This => {
+                if let Item::Text(text) = scope.this {
+                    self.room(text.len())?;
+                }
+                vec![scope.this.clone()]
+            }
             Expression::Index => vec![Item::Integer(
                 i64::try_from(scope.index).unwrap_or(i64::MAX),
             )],
@@ -135,12 +162,20 @@ impl<'a> Evaluation<'a> {
                 let input = self.target(target.as_deref(), scope)?;
                 return call(self, *function, input, arguments, scope);
             }
-            Expression::Matches(target, regex) => {
+            Expression::Matches(target, pattern) => {
                 let input = self.target(target.as_deref(), scope)?;
-                let text = only(input)?.and_then(|item| item.text());
-                text.map(|text| Item::Bool(regex.is_match(&text)))
-                    .into_iter()
-                    .collect()
+                return match only(input)?.and_then(|item| item.text()) {
+                    Some(text) => self.matches(&text, pattern),
+                    None => Ok(Vec::new()),
+                };
+            }
+            Expression::Replaces(target, pattern, with) => {
+                let input = self.target(target.as_deref(), scope)?;
+                let Some(text) = only(input)?.and_then(|item| item.text()) else {
+                    return Ok(Vec::new());
+                };
+                let with = only(self.run(with, scope)?)?.and_then(|item| item.text());
+                return self.replaced(&text, pattern, with.as_deref());
             }
             Expression::Item(target, index) => {
                 let index = integer(self.run(index, scope)?);
@@ -173,6 +208,30 @@ impl<'a> Evaluation<'a> {
                 items
             }
         })
+    }
+
+    pub fn matches(&self, text: &str, pattern: &Pattern) -> Outcome<'a> {
+        self.spend(pattern.cost(text))?;
+        Ok(vec![Item::Bool(pattern.regex.is_match(text))])
+    }
+
+    pub fn replaced(&self, text: &str, pattern: &Pattern, with: Option<&str>) -> Outcome<'a> {
+        let Some(with) = with else {
+            return Ok(Vec::new());
+        };
+        self.spend(pattern.cost(text))?;
+        self.room_to_replace(text, with)?;
+        self.text(pattern.regex.replace_all(text, with).into_owned())
+    }
+
+    /// A text could be put between all letters, and at both ends.
+    pub fn room_to_replace(&self, text: &str, with: &str) -> Result<(), Fault> {
+        let most = (text.len() + 1).saturating_mul(with.len() + 1);
+        self.spend(most / 64)?;
+        if most > LONGEST_TEXT {
+            return Err(too_long());
+        }
+        Ok(())
     }
 
     fn target(&self, target: Option<&Expression>, scope: Scope<'_, 'a>) -> Outcome<'a> {
@@ -213,6 +272,7 @@ impl<'a> Evaluation<'a> {
                 Item::Element(spot) => spot.named(name, &mut found),
                 _ => {}
             }
+            self.may_hold(found.len())?;
         }
         self.spend(found.len())?;
         Ok(found.into_iter().map(Item::Element).collect())
@@ -238,7 +298,7 @@ impl<'a> Evaluation<'a> {
             return Ok(result.into_iter().map(Item::Bool).collect());
         }
         let (left, right) = (self.run(left, scope)?, self.run(right, scope)?);
-        self.spend(left.len().saturating_mul(right.len().max(1)))?;
+        self.compare(&left, right.len())?;
         let answer = |answer: Option<bool>| Ok(answer.map(Item::Bool).into_iter().collect());
         match operator {
             Operator::Equal => answer(all_equal(&left, &right)),
@@ -248,13 +308,8 @@ impl<'a> Evaluation<'a> {
             Operator::In => answer(is_in(left, &right)?),
             Operator::Contains => answer(is_in(right, &left)?),
             Operator::Union => {
-                let mut union: Items<'a> = Vec::new();
-                for item in left.into_iter().chain(right) {
-                    if !union.iter().any(|known| equal(known, &item) == Some(true)) {
-                        union.push(item);
-                    }
-                }
-                Ok(union)
+                let all: Items<'a> = left.into_iter().chain(right).collect();
+                distinct(self, &all)
             }
             Operator::Join => {
                 let text = |items: Items<'a>| -> Result<String, Fault> {
@@ -310,16 +365,24 @@ impl<'a> Evaluation<'a> {
     }
 
     fn joined(&self, left: &str, right: &str) -> Outcome<'a> {
-        self.room(left.len() + right.len())?;
-        Ok(vec![Item::Text(Cow::Owned(format!("{left}{right}")))])
+        if left.len() + right.len() > LONGEST_TEXT {
+            return Err(too_long());
+        }
+        self.text(format!("{left}{right}"))
     }
 
-    /// Fails where a text that is to be made would be too long; counts the work.
+    /// A text that was made.
+    pub fn text(&self, text: String) -> Outcome<'a> {
+        self.room(text.len())?;
+        Ok(vec![Item::Text(Cow::Owned(text))])
+    }
+
+    /// Fails where there is no room for a text of this length; counts the work.
     pub fn room(&self, bytes: usize) -> Result<(), Fault> {
         self.spend(bytes / 64)?;
-        if bytes > LONGEST_TEXT {
-            let text = format!("it makes a text of more than {LONGEST_TEXT} bytes");
-            return Err(Fault::Failed(text));
+        self.made.set(self.made.get().saturating_add(bytes));
+        if bytes > LONGEST_TEXT || self.made.get() > MOST_TEXT {
+            return Err(too_long());
         }
         Ok(())
     }
@@ -352,6 +415,10 @@ impl<'a> Evaluation<'a> {
         };
         Ok(result.into_iter().collect())
     }
+}
+
+fn too_long() -> Fault {
+    Fault::Failed("it makes texts that are too long to hold".to_owned())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "FHIR integers have 32 bits")]
@@ -463,6 +530,7 @@ pub fn selects(
     let evaluation = Evaluation {
         surroundings,
         context: focus,
+        made: Cell::new(0),
     };
     let scope = Scope {
         this: &Item::Element(focus),

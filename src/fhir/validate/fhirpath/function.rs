@@ -7,7 +7,11 @@ use super::ast::{Expression, Function};
 use super::compare::equal;
 use super::eval::{Evaluation, Fault, Items, Outcome, Scope, integer, only, plain_item, truth};
 use super::item::{Item, Plain};
-use crate::fhir::validate::{narrative, pattern};
+use crate::fhir::validate::narrative;
+use crate::fhir::validate::pattern::{self, Pattern};
+
+/// What it costs at least to make a pattern.
+const COMPILING: usize = 20_000;
 
 /// Calls a function on its input.
 pub fn call<'a>(
@@ -131,12 +135,12 @@ impl<'a> Call<'_, 'a, '_> {
             Function::IsDistinct => distinct(self.run, &input)?.len() == input.len(),
             Function::SubsetOf => {
                 let other = self.argument(0)?;
-                self.run.spend(input.len().saturating_mul(other.len()))?;
+                self.run.compare(&input, other.len())?;
                 input.iter().all(|item| has(&other, item))
             }
             Function::SupersetOf => {
                 let other = self.argument(0)?;
-                self.run.spend(input.len().saturating_mul(other.len()))?;
+                self.run.compare(&input, other.len())?;
                 other.iter().all(|item| has(&input, item))
             }
             _ => match only(input)?.and_then(|item| item.text()) {
@@ -166,7 +170,7 @@ impl<'a> Call<'_, 'a, '_> {
                 let mut found = Vec::new();
                 for (index, item) in input.iter().enumerate() {
                     found.extend(self.each(item, index)?);
-                    self.run.spend(found.len() / 64)?;
+                    self.run.may_hold(found.len())?;
                 }
                 found
             }
@@ -179,7 +183,7 @@ impl<'a> Call<'_, 'a, '_> {
             Function::Distinct => distinct(self.run, &input)?,
             Function::Intersect | Function::Exclude => {
                 let other = self.argument(0)?;
-                self.run.spend(input.len().saturating_mul(other.len()))?;
+                self.run.compare(&input, other.len())?;
                 input.retain(|item| has(&other, item) == (function == Function::Intersect));
                 input
             }
@@ -189,14 +193,15 @@ impl<'a> Call<'_, 'a, '_> {
             }
             Function::Combine => {
                 input.extend(self.argument(0)?);
+                self.run.may_hold(input.len())?;
                 input
             }
-            Function::Children => children(&input),
+            Function::Children => self.children(&input)?,
             Function::Descendants => {
-                let (mut found, mut next) = (Vec::new(), children(&input));
+                let (mut found, mut next) = (Vec::new(), self.children(&input)?);
                 while !next.is_empty() {
-                    self.run.spend(next.len())?;
-                    let below = children(&next);
+                    self.run.may_hold(found.len() + next.len())?;
+                    let below = self.children(&next)?;
                     found.append(&mut next);
                     next = below;
                 }
@@ -240,10 +245,22 @@ impl<'a> Call<'_, 'a, '_> {
         }
     }
 
-    /// A text could be put between all letters, and at both ends.
-    fn room_to_replace(&self, text: &str, with: Option<&str>) -> Result<(), Fault> {
-        let with = with.map_or(0, str::len);
-        self.run.room((text.len() + 1).saturating_mul(with + 1))
+    /// A pattern that is not known before: it is made each time.
+    fn compiled(&self, text: &str) -> Result<Pattern, Fault> {
+        self.run.spend(COMPILING + text.len())?;
+        pattern::compile(text).map_err(|error| Fault::Failed(format!("pattern {text}: {error}")))
+    }
+
+    fn children(&self, items: &[Item<'a>]) -> Outcome<'a> {
+        let mut found = Vec::new();
+        for item in items {
+            if let Item::Element(spot) = item {
+                found.extend(spot.children().into_iter().map(Item::Element));
+                self.run.may_hold(found.len())?;
+            }
+        }
+        self.run.spend(found.len())?;
+        Ok(found)
     }
 
     fn join(&self, input: Items<'a>) -> Outcome<'a> {
@@ -281,7 +298,6 @@ impl<'a> Call<'_, 'a, '_> {
 
     fn of_text(&self, function: Function, text: &str) -> Outcome<'a> {
         self.run.spend(text.len() / 64)?;
-        let owned = |text: String| Some(Item::Text(Cow::Owned(text)));
         let other = self.text(0)?;
         let asked =
             |ask: &dyn Fn(&str) -> bool| other.as_deref().map(|other| Item::Bool(ask(other)));
@@ -296,50 +312,44 @@ impl<'a> Call<'_, 'a, '_> {
                 Item::Integer(at.unwrap_or(-1))
             }),
             Function::Matches => match other {
-                Some(other) => Some(Item::Bool(compiled(&other)?.is_match(text))),
+                Some(other) => return self.run.matches(text, &self.compiled(&other)?),
                 None => None,
             },
-            Function::Replace => {
-                let with = self.text(1)?;
-                self.room_to_replace(text, with.as_deref())?;
-                match (other, with) {
-                    (Some(other), Some(with)) => owned(text.replace(other.as_ref(), &with)),
-                    _ => None,
+            Function::Replace => match (other, self.text(1)?) {
+                (Some(other), Some(with)) => {
+                    self.run.room_to_replace(text, &with)?;
+                    return self.run.text(text.replace(other.as_ref(), &with));
                 }
-            }
-            Function::ReplaceMatches => {
-                let with = self.text(1)?;
-                self.room_to_replace(text, with.as_deref())?;
-                match (other, with) {
-                    (Some(other), Some(with)) => owned(
-                        compiled(&other)?
-                            .replace_all(text, with.as_ref())
-                            .into_owned(),
-                    ),
-                    _ => None,
+                _ => None,
+            },
+            Function::ReplaceMatches => match other {
+                Some(other) => {
+                    let (pattern, with) = (self.compiled(&other)?, self.text(1)?);
+                    return self.run.replaced(text, &pattern, with.as_deref());
                 }
-            }
+                None => None,
+            },
             Function::Substring => {
                 let start =
                     integer(self.argument(0)?).and_then(|start| usize::try_from(start).ok());
                 let most = integer(self.argument(1)?).and_then(|most| usize::try_from(most).ok());
-                let start = start.filter(|start| *start < text.chars().count());
-                start.and_then(|start| {
-                    owned(
-                        text.chars()
-                            .skip(start)
-                            .take(most.unwrap_or(usize::MAX))
-                            .collect(),
-                    )
-                })
+                return match start.filter(|start| *start < text.chars().count()) {
+                    Some(start) => {
+                        let letters = text.chars().skip(start);
+                        self.run
+                            .text(letters.take(most.unwrap_or(usize::MAX)).collect())
+                    }
+                    None => Ok(Vec::new()),
+                };
             }
-            Function::Upper => owned(text.to_uppercase()),
-            Function::Lower => owned(text.to_lowercase()),
-            Function::Trim => owned(text.trim().to_owned()),
+            Function::Upper => return self.run.text(text.to_uppercase()),
+            Function::Lower => return self.run.text(text.to_lowercase()),
+            Function::Trim => return self.run.text(text.trim().to_owned()),
             Function::Length => Some(Item::Integer(length(text.chars().count()))),
             Function::Split => {
                 let by = other.unwrap_or_default();
                 self.run.spend(text.len())?;
+                self.run.room(text.len())?;
                 let part = |part: &str| Item::Text(Cow::Owned(part.to_owned()));
                 return Ok(text.split(by.as_ref()).map(part).collect());
             }
@@ -347,10 +357,6 @@ impl<'a> Call<'_, 'a, '_> {
         };
         Ok(result.into_iter().collect())
     }
-}
-
-fn compiled(text: &str) -> Result<regex::Regex, Fault> {
-    pattern::compile(text).map_err(|error| Fault::Failed(format!("pattern {text}: {error}")))
 }
 
 fn to_integer<'a>(item: &Item<'a>) -> Option<Item<'a>> {
@@ -366,16 +372,8 @@ fn has(list: &[Item<'_>], item: &Item<'_>) -> bool {
     list.iter().any(|one| equal(one, item) == Some(true))
 }
 
-fn children<'a>(items: &[Item<'a>]) -> Items<'a> {
-    let elements = items.iter().filter_map(|item| match item {
-        Item::Element(spot) => Some(spot.children()),
-        _ => None,
-    });
-    elements.flatten().map(Item::Element).collect()
-}
-
 /// Each value once. Texts, which may be many, are told apart by a set.
-fn distinct<'a>(run: &Evaluation<'a>, items: &[Item<'a>]) -> Outcome<'a> {
+pub fn distinct<'a>(run: &Evaluation<'a>, items: &[Item<'a>]) -> Outcome<'a> {
     let mut texts = HashSet::new();
     let mut others: Items<'a> = Vec::new();
     let mut kept = Vec::new();
@@ -387,7 +385,7 @@ fn distinct<'a>(run: &Evaluation<'a>, items: &[Item<'a>]) -> Outcome<'a> {
                 }
             }
             _ => {
-                run.spend(others.len())?;
+                run.spend(others.len().saturating_mul(item.size()))?;
                 if !has(&others, item) {
                     others.push(item.clone());
                     kept.push(item.clone());

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::fhir::validate::spot::Spot;
+use crate::fhir::validate::spot::{Spot, size};
 use crate::r4::table::{Content, Primitive};
 
 #[derive(Clone, Debug)]
@@ -59,6 +59,20 @@ impl<'a> Item<'a> {
             Plain::Integer(value) => Cow::Owned(value.to_string()),
             Plain::Decimal(value) => Cow::Owned(value.to_string()),
         })
+    }
+
+    /// How much work it is to compare it.
+    pub fn size(&self) -> usize {
+        let bytes = |text: &str| 1 + text.len() / 64;
+        match self {
+            Self::Text(text) => bytes(text),
+            Self::Element(spot) => match spot.value {
+                Some(Value::String(text)) => bytes(text),
+                Some(value) => usize::try_from(size(value)).unwrap_or(usize::MAX),
+                None => 1,
+            },
+            _ => 1,
+        }
     }
 
     pub fn is_of(&self, type_name: &str) -> bool {

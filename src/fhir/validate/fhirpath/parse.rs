@@ -2,7 +2,7 @@
 
 use super::ast::{Expression, Function, Operator, Variable};
 use super::lex::{Token, tokens};
-use crate::fhir::validate::pattern;
+use crate::fhir::validate::pattern::{self, Pattern};
 
 /// Deepest nesting of an expression.
 const DEEPEST: usize = 64;
@@ -265,12 +265,16 @@ impl Parser {
                 arguments.len()
             ));
         }
-        if let (Function::Matches, [Expression::Text(text)]) = (function, arguments.as_slice()) {
-            let regex =
-                pattern::compile(text).map_err(|error| format!("pattern {text}: {error}"))?;
-            return Ok(Expression::Matches(target, regex));
+        match (function, arguments.as_slice()) {
+            (Function::Matches, [Expression::Text(text)]) => {
+                Ok(Expression::Matches(target, compiled(text)?))
+            }
+            (Function::ReplaceMatches, [Expression::Text(text), with]) => {
+                let with = Box::new(with.clone());
+                Ok(Expression::Replaces(target, compiled(text)?, with))
+            }
+            _ => Ok(Expression::Call(target, function, arguments)),
         }
-        Ok(Expression::Call(target, function, arguments))
     }
 
     /// A type, its namespace left out.
@@ -285,6 +289,10 @@ impl Parser {
             }
         }
     }
+}
+
+fn compiled(text: &str) -> Result<Pattern, String> {
+    pattern::compile(text).map_err(|error| format!("pattern {text}: {error}"))
 }
 
 fn variable(name: &str) -> Result<Variable, String> {

@@ -79,7 +79,10 @@ fn hostile_expressions_end() {
     let items: Vec<_> = (0..3_000)
         .map(|n| json!({"url": format!("http://x/{n}"), "valueString": "x"}))
         .collect();
-    let patient = json!({"resourceType": "Patient", "extension": items});
+    let long = json!([{"url": "http://x", "valueString": "x".repeat(1 << 20)}]);
+    let patient = json!({
+        "resourceType": "Patient", "extension": items, "_birthDate": {"extension": long},
+    });
     let squares = "extension.where(%resource.extension.where(%resource.extension.exists(url = 'y')).exists()).exists()";
     assert!(matches!(ask(squares, &patient), Err(Fault::Failed(_))));
     let doubled = format!("'ab'{} = 'x'", ".select($this & $this)".repeat(200));
@@ -89,6 +92,24 @@ fn hostile_expressions_end() {
         ".replace('', 'abcdefghijklmnop')".repeat(200)
     );
     assert!(matches!(ask(&grown, &patient), Err(Fault::Failed(_))));
+    let many = "extension.select(%resource.extension";
+    for expression in [
+        // Each of them is looked for among all others.
+        "(descendants() | {}).exists()".to_owned(),
+        "extension = extension.tail() or descendants().isDistinct()".to_owned(),
+        // What is held at once: values, and texts.
+        format!("{many}.select(%resource.descendants())).exists()"),
+        format!("{many}.select('{}')).exists()", "x".repeat(10_000)),
+        format!("{many}.select(url.upper())).exists()"),
+        // A pattern that is made each time, and a large one on a long text.
+        "extension.all(url.matches('(h|(a{90}){90})' & ''))".to_owned(),
+        "birthDate.extension.value.matches('(x{0,90}){90}y')".to_owned(),
+    ] {
+        assert!(
+            matches!(ask(&expression, &patient), Err(Fault::Failed(_))),
+            "{expression}"
+        );
+    }
     assert!(Expression::parse(&"(".repeat(5_000)).is_err());
     assert!(Expression::parse(&format!("a{}", ".a".repeat(5_000))).is_err());
     assert!(Expression::parse(&format!("a{}", " and a".repeat(2_000))).is_err());

@@ -75,6 +75,43 @@ pub fn of_profile(library: &Library, definition: &Definition, is_full: bool) -> 
     Some(Value::Object(whole))
 }
 
+/// A response to a Questionnaire, with an answer to each question.
+pub fn of_form(form: &Value, status: &str) -> Value {
+    let url = form.text("url").unwrap_or_default();
+    let version = form.text("version").unwrap_or_default();
+    let items = form.items("item").filter_map(|question| {
+        let (name, of_it) = match question.text("type")? {
+            "text" => ("valueString", "string"),
+            "url" => ("valueUri", "uri"),
+            "choice" | "open-choice" => ("valueCoding", "Coding"),
+            "quantity" => ("valueQuantity", "Quantity"),
+            "reference" => ("valueReference", "Reference"),
+            "boolean" => ("valueBoolean", "boolean"),
+            "decimal" => ("valueDecimal", "decimal"),
+            "integer" => ("valueInteger", "integer"),
+            "date" => ("valueDate", "date"),
+            "dateTime" => ("valueDateTime", "dateTime"),
+            "time" => ("valueTime", "time"),
+            "string" => ("valueString", "string"),
+            _ => return None,
+        };
+        let answer = json!([{ name: of_type(of_it)? }]);
+        let (id, text) = (question.get("linkId")?, question.get("text")?);
+        Some(json!({ "linkId": id, "text": text, "answer": answer }))
+    });
+    let items: Vec<Value> = items.collect();
+    let system = "http://dsf.dev/sid/organization-identifier";
+    json!({
+        "resourceType": "QuestionnaireResponse",
+        "meta": { "profile": ["http://dsf.dev/fhir/StructureDefinition/questionnaire-response"] },
+        "questionnaire": format!("{url}|{version}"),
+        "status": status,
+        "authored": "2026-01-02T03:04:05Z",
+        "author": { "type": "Organization", "identifier": { "system": system, "value": "Test_Organization" } },
+        "item": items,
+    })
+}
+
 struct Filler<'a> {
     library: &'a Library,
     is_full: bool,

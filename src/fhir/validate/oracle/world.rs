@@ -19,6 +19,9 @@ pub struct World {
 pub fn all() -> Vec<World> {
     let own = own();
     let mut worlds = vec![plain(&own)];
+    if super::is_whole() {
+        worlds.extend(published());
+    }
     let Some(folder) = shared("plugins") else {
         return worlds;
     };
@@ -39,6 +42,13 @@ pub fn all() -> Vec<World> {
         }
     }
     worlds
+}
+
+/// The conformance resources of DSF 2.1, by themselves.
+fn published() -> Option<World> {
+    let files = files(&shared("dsf-conformance")?);
+    let resources: Vec<Resource> = files.iter().filter_map(|path| deployed(path)).collect();
+    Some(world("published", &[], &resources))
 }
 
 fn plain(own: &[Resource]) -> World {
@@ -77,7 +87,7 @@ fn world(name: &str, own: &[Resource], resources: &[Resource]) -> World {
     let is_definition = |resource: &&Resource| {
         matches!(
             resource.type_name(),
-            "StructureDefinition" | "CodeSystem" | "ValueSet"
+            "StructureDefinition" | "CodeSystem" | "ValueSet" | "Questionnaire"
         )
     };
     let known: Vec<&Resource> = own
@@ -92,6 +102,12 @@ fn world(name: &str, own: &[Resource], resources: &[Resource]) -> World {
         let value = resource.clone().into_value();
         if resource.type_name() == "Task" {
             all.push((format!("{label} requested"), requested(&value)));
+        }
+        if resource.type_name() == "Questionnaire" {
+            for status in ["in-progress", "completed"] {
+                let label = format!("{name} QuestionnaireResponse {status}");
+                all.push((label, sample::of_form(&value, status)));
+            }
         }
         all.push((label, value));
     }

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Profile, RuleId, Strength};
+use super::{Profile, RuleId, Slice, Strength};
+use crate::fhir::validate::finding::shown;
 
 /// A step from an element to what a discriminator looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,51 @@ pub enum Criterion {
     Profile(Vec<String>),
     /// The place among the occurrences: from, and up to before.
     Position(usize, Option<usize>),
+}
+
+impl Slice {
+    /// What its elements have and others have not, for a message.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let told = self.criteria.iter().map(|(steps, criterion)| {
+            let steps: Vec<String> = steps.iter().map(Step::told).collect();
+            let place = match steps.is_empty() {
+                true => "$this".to_owned(),
+                false => steps.join("."),
+            };
+            criterion.told(&place)
+        });
+        told.collect::<Vec<_>>().join(" and ")
+    }
+}
+
+impl Step {
+    fn told(&self) -> String {
+        match self {
+            Self::Name(name) => name.to_string(),
+            Self::Extension(url) => format!("extension('{url}')"),
+            Self::OfType(name) => format!("ofType({name})"),
+        }
+    }
+}
+
+impl Criterion {
+    fn told(&self, place: &str) -> String {
+        match self {
+            Self::Fixed(value) => format!("{place} {}", shown(Some(value))),
+            Self::Pattern(value) => format!("{place} with {}", shown(Some(value))),
+            Self::Bound(set) => format!("{place} of value set {set}"),
+            Self::Extension(canonical) => {
+                let url = canonical.split('|').next().unwrap_or_default();
+                format!("{place} '{url}'")
+            }
+            Self::Present => place.to_owned(),
+            Self::Absent => format!("no {place}"),
+            Self::Type(types) => format!("{place} of type {}", types.join(" or ")),
+            Self::Profile(profiles) => format!("{place} of profile {}", profiles.join(" or ")),
+            Self::Position(begin, _) => format!("place {} or behind it", begin + 1),
+        }
+    }
 }
 
 /// Fills in the criteria of the slices of a rule.

@@ -11,6 +11,9 @@ const OWN: [&str; 5] = ["id", "path", "sliceName", "base", "constraint"];
 /// Lists that grow.
 const GROWING: [&str; 5] = ["condition", "alias", "code", "example", "mapping"];
 
+/// Most entries of such a list, and most constraints of one element.
+const MOST_ENTRIES: usize = 500;
+
 /// Types of FHIRPath stand for types of FHIR.
 const SYSTEM: &str = "http://hl7.org/fhirpath/System.";
 
@@ -21,8 +24,9 @@ pub fn merge(node: &mut Node, element: &Element, profile: &str) -> Result<(), St
     for (name, value) in element {
         match name.as_str() {
             name if OWN.contains(&name) => {}
-            name if GROWING.contains(&name) => grow(&mut node.element, name, value),
+            name if GROWING.contains(&name) => grow(&mut node.element, name, value)?,
             _ => {
+                node.is_raised &= name != "min";
                 for stem in ["fixed", "pattern", "minValue", "maxValue"] {
                     if name.starts_with(stem) {
                         node.element
@@ -34,7 +38,7 @@ pub fn merge(node: &mut Node, element: &Element, profile: &str) -> Result<(), St
         }
     }
     for constraint in element.items("constraint") {
-        add_constraint(&mut node.element, constraint, profile);
+        add_constraint(&mut node.element, constraint, profile)?;
     }
     let min = min_of(&node.element);
     match max_of(&node.element) {
@@ -50,7 +54,7 @@ fn check_numbers(node: &Node, element: &Element) -> Result<(), String> {
     let least = min_of(&node.element);
     let min = min_of(element);
     let is_slice = node.slice.is_some() || element.contains_key("sliceName");
-    if element.contains_key("min") && min < least && node.least_of_slices() < least && !is_slice {
+    if element.contains_key("min") && min < least && !node.is_raised && !is_slice {
         return Err(format!("at least {min}, but at least {least} in its base"));
     }
     Ok(())
@@ -84,27 +88,38 @@ pub fn restrict_to(node: &mut Node, capitalised: &str) {
     }
 }
 
-fn grow(element: &mut Element, name: &str, more: &Value) {
-    let mut all: Vec<Value> = element.items(name).cloned().collect();
-    for value in more.as_array().into_iter().flatten() {
+/// Adds what is not there yet.
+fn grow(element: &mut Element, name: &str, more: &Value) -> Result<(), String> {
+    let list = element.entry(name).or_insert_with(|| json!([]));
+    let (Some(all), Some(more)) = (list.as_array_mut(), more.as_array()) else {
+        return Err(format!("{name} is no list"));
+    };
+    for value in more {
+        if all.len() >= MOST_ENTRIES {
+            return Err(format!("{name} has more than {MOST_ENTRIES} entries"));
+        }
         if !all.contains(value) {
             all.push(value.clone());
         }
     }
-    element.insert(name.to_owned(), Value::Array(all));
+    Ok(())
 }
 
-fn add_constraint(element: &mut Element, constraint: &Value, profile: &str) {
+/// Adds a constraint; one with the same key gives way.
+fn add_constraint(element: &mut Element, constraint: &Value, profile: &str) -> Result<(), String> {
     let mut constraint = constraint.clone();
     if let Value::Object(members) = &mut constraint {
         members.entry("source").or_insert_with(|| json!(profile));
     }
     let key = constraint.text("key").map(str::to_owned);
-    let mut all: Vec<Value> = element
-        .items("constraint")
-        .filter(|old| old.text("key") != key.as_deref())
-        .cloned()
-        .collect();
+    let list = element.entry("constraint").or_insert_with(|| json!([]));
+    let Some(all) = list.as_array_mut() else {
+        return Err("constraint is no list".to_owned());
+    };
+    all.retain(|old| old.text("key") != key.as_deref());
+    if all.len() >= MOST_ENTRIES {
+        return Err(format!("more than {MOST_ENTRIES} constraints"));
+    }
     all.push(constraint);
-    element.insert("constraint".to_owned(), Value::Array(all));
+    Ok(())
 }

@@ -13,7 +13,7 @@ mod walk;
 use std::sync::Arc;
 
 pub use flat::elements;
-pub use tree::{Node, Tree, max_of, min_of};
+pub use tree::{Node, Note, Tree, max_of, min_of};
 
 use super::definition::Definition;
 
@@ -72,6 +72,7 @@ pub fn generate<B: Bases>(definition: &Definition, bases: &B) -> Result<Tree, Fa
         chain: base.chain + 1,
         root: base.root.clone(),
         size: base.size,
+        notes: Vec::new(),
     };
     walk::apply(&mut tree, &definition.differential, bases).map_err(|failure| match failure {
         Failure::Broken(text) => broken(text),

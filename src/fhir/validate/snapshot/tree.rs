@@ -22,6 +22,22 @@ pub struct Tree {
     pub chain: usize,
     pub root: Node,
     pub size: usize,
+    pub notes: Vec<Note>,
+}
+
+/// What an element of the differential says that whoever stores the profile should hear about.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// Its place in the differential.
+    pub index: usize,
+    /// With the names of slices.
+    pub path: String,
+    pub is_sliced: bool,
+    pub types: Vec<String>,
+    /// The members of given values: `fixedCode`.
+    pub given: Vec<String>,
+    /// The value set that the base requires, and the one that is required instead.
+    pub bound: Option<(String, String)>,
 }
 
 /// An element, its children, and its slices.
@@ -34,6 +50,8 @@ pub struct Node {
     pub slice: Option<String>,
     pub children: Vec<Self>,
     pub slices: Vec<Self>,
+    /// Its least number is what its slices ask for together.
+    pub is_raised: bool,
 }
 
 /// One step of the way to an element.
@@ -120,6 +138,9 @@ impl Node {
 impl Tree {
     /// Takes a snapshot over as it is given.
     pub fn of_snapshot(definition: &Definition) -> Result<Self, String> {
+        if definition.snapshot.len() > MOST_NODES {
+            return Err(format!("its snapshot has more than {MOST_NODES} elements"));
+        }
         let mut elements = definition.snapshot.iter();
         let first = elements.next().cloned().unwrap_or_default();
         let mut root = Node::new(&definition.type_name, first);
@@ -139,6 +160,7 @@ impl Tree {
             chain: 0,
             root,
             size,
+            notes: Vec::new(),
         })
     }
 }

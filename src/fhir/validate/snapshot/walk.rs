@@ -3,11 +3,14 @@
 use serde_json::json;
 
 use super::merge::{merge, restrict_to};
-use super::tree::{MOST_NODES, Node, Step, Tree, by_type, max_of, min_of, steps};
+use super::tree::{MOST_NODES, Node, Note, Step, Tree, by_type, max_of, min_of, steps};
 use super::{Bases, Failure};
 use crate::fhir::validate::core::{STRUCTURE, by_url};
 use crate::fhir::validate::definition::Element;
 use crate::r4::Node as _;
+
+/// Most elements of one differential.
+const MOST_STEPS: usize = 20_000;
 
 /// Merges a differential into the tree of the base.
 pub fn apply<B: Bases>(
@@ -15,8 +18,12 @@ pub fn apply<B: Bases>(
     differential: &[Element],
     bases: &B,
 ) -> Result<(), Failure<B::Missing>> {
+    if differential.len() > MOST_STEPS {
+        let text = format!("its differential has more than {MOST_STEPS} elements");
+        return Err(Failure::Broken(text));
+    }
     let mut at: Vec<Step> = Vec::new();
-    for element in differential {
+    for (index, element) in differential.iter().enumerate() {
         let Some(path) = element.text("path") else {
             return Err(Failure::Broken("an element without path".to_owned()));
         };
@@ -25,11 +32,26 @@ pub fn apply<B: Bases>(
             return Err(Failure::Broken(text));
         }
         let wanted = steps(&at, path, element.text("sliceName")).map_err(Failure::Broken)?;
-        at = reach(tree, &wanted, bases)?;
-        let url = tree.url.clone();
+        let before = std::mem::replace(&mut at, reach(tree, &wanted, bases)?);
+        if is_late(tree, &before, &at) {
+            let text = format!(
+                "element {path} stands behind {}, which follows it in its base",
+                shown(tree, &before)
+            );
+            return Err(Failure::Broken(text));
+        }
+        let (url, shown) = (tree.url.clone(), shown(tree, &at));
+        let root_type = at.is_empty().then(|| tree.type_name.clone());
         if let Some(node) = tree.root.at_mut(&at) {
+            let base = required(&node.element);
             merge(node, element, &url)
                 .map_err(|text| Failure::Broken(format!("element {path}: {text}")))?;
+            let note = note(node, element, base, root_type);
+            tree.notes.extend(note.map(|note| Note {
+                index,
+                path: shown,
+                ..note
+            }));
         }
         if tree.size > MOST_NODES {
             let text = format!("its snapshot has more than {MOST_NODES} elements");
@@ -40,11 +62,67 @@ pub fn apply<B: Bases>(
     Ok(())
 }
 
+/// Elements come in the order of the base, parents first; slices in any.
+fn is_late(tree: &mut Tree, before: &[Step], at: &[Step]) -> bool {
+    let shared = before.iter().zip(at).take_while(|(old, new)| old == new);
+    let shared = shared.count();
+    let (Some(old), Some(new)) = (before.get(shared), at.get(shared)) else {
+        return at.len() < before.len();
+    };
+    let Some(parent) = tree.root.at_mut(&at[..shared]) else {
+        return false;
+    };
+    let place = |step: &Step| parent.children.iter().position(|one| one.name == step.name);
+    place(new) < place(old)
+}
+
+fn shown(tree: &Tree, at: &[Step]) -> String {
+    at.iter()
+        .fold(tree.type_name.clone(), |path, step| match &step.slice {
+            Some(slice) => format!("{path}.{}:{slice}", step.name),
+            None => format!("{path}.{}", step.name),
+        })
+}
+
+/// The value set that an element requires.
+fn required(element: &Element) -> Option<String> {
+    let binding = element.get("binding")?;
+    let is_required = binding.text("strength") == Some("required");
+    is_required.then(|| binding.text("valueSet").map(str::to_owned))?
+}
+
+/// What there is to note of an element after it was merged into its node.
+fn note(
+    node: &Node,
+    element: &Element,
+    base: Option<String>,
+    root_type: Option<String>,
+) -> Option<Note> {
+    let is_given = |name: &&String| name.starts_with("fixed") || name.starts_with("pattern");
+    let given: Vec<String> = element.keys().filter(is_given).cloned().collect();
+    let bound = base
+        .zip(required(element))
+        .filter(|(base, own)| base != own);
+    if given.is_empty() && bound.is_none() {
+        return None;
+    }
+    let types = node.types().filter_map(|kind| kind.text("code"));
+    Some(Note {
+        index: 0,
+        path: String::new(),
+        is_sliced: node.element.contains_key("slicing"),
+        types: types.map(str::to_owned).chain(root_type).collect(),
+        given,
+        bound,
+    })
+}
+
 /// An element occurs at least as often as its slices together.
 fn raise(node: &mut Node) {
     let least = node.least_of_slices();
     if min_of(&node.element) < least && max_of(&node.element).is_none_or(|max| max >= least) {
         node.element.insert("min".to_owned(), json!(least));
+        node.is_raised = true;
     }
     node.children
         .iter_mut()

@@ -134,6 +134,11 @@ impl CodeSystem {
         Some(self.properties.get(&(place, name.into()))?.as_ref())
     }
 
+    /// All codes, in lower case where case does not matter.
+    pub fn codes(&self) -> impl Iterator<Item = &str> {
+        self.places.keys().map(AsRef::as_ref)
+    }
+
     /// Some codes, for messages.
     pub fn examples(&self) -> impl Iterator<Item = &str> {
         self.examples.iter().map(AsRef::as_ref)

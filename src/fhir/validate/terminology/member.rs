@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::bound::is_of_external;
 use super::value_set::{Filter, Part, ValueSet};
+use crate::fhir::validate::fhirpath::Budget;
 use crate::fhir::validate::library::{Library, Missing};
 
 /// Value sets nest this deep at most.
@@ -27,15 +28,17 @@ pub enum Membership {
     Unknown(String),
 }
 
-/// Whether the code is in the set.
+/// Whether the code is in the set, within the budget of the resource that it stands in.
 pub fn membership(
     library: &Library,
     set: &ValueSet,
     coded: Coded<'_>,
+    budget: &Budget,
 ) -> Result<Membership, Missing> {
     let question = Question {
         library,
         coded,
+        budget,
         asked: RefCell::default(),
     };
     question.in_set(set, 0)
@@ -44,6 +47,7 @@ pub fn membership(
 struct Question<'a> {
     library: &'a Library,
     coded: Coded<'a>,
+    budget: &'a Budget,
     /// Each value set is asked once, however many include it; `None` while it is being asked.
     asked: RefCell<HashMap<String, Option<Membership>>>,
 }
@@ -96,6 +100,9 @@ impl Question<'_> {
     }
 
     fn in_part(&self, part: &Part, depth: usize) -> Result<Membership, Missing> {
+        if !self.budget.spend(1 + part.sets.len() as u64) {
+            return Ok(Membership::Unknown("it takes too long".to_owned()));
+        }
         if let Some(system) = &part.system
             && !self.is_of(part, system)?
         {
@@ -171,7 +178,7 @@ impl Question<'_> {
             )));
         }
         for filter in &part.filters {
-            match passes(&listed, filter, code) {
+            match passes(&listed, filter, code, self.budget) {
                 Some(true) => {}
                 Some(false) => return Ok(Membership::Out),
                 None => {
@@ -185,7 +192,12 @@ impl Question<'_> {
 }
 
 /// Whether a code passes a filter; `None` for filters that are not known.
-fn passes(system: &super::CodeSystem, filter: &Filter, code: &str) -> Option<bool> {
+fn passes(
+    system: &super::CodeSystem,
+    filter: &Filter,
+    code: &str,
+    budget: &Budget,
+) -> Option<bool> {
     let value = filter.value.as_str();
     let own = || match filter.property.as_str() {
         "code" | "concept" => Some(code),
@@ -201,8 +213,10 @@ fn passes(system: &super::CodeSystem, filter: &Filter, code: &str) -> Option<boo
         "not-in" => !own().is_some_and(|own| value.split(',').any(|one| one.trim() == own)),
         "exists" => own().is_some() == (value == "true"),
         "regex" => {
-            let regex = filter.pattern()?;
-            own().is_some_and(|own| regex.is_match(own))
+            let pattern = filter.pattern()?;
+            let is_match =
+                |own| budget.spend(pattern.cost(own) as u64 + 1) && pattern.regex.is_match(own);
+            own().is_some_and(is_match)
         }
         _ => return None,
     })

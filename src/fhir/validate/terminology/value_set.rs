@@ -1,12 +1,11 @@
 //! What a value set is composed of.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::OnceLock;
 
-use regex::Regex;
 use serde_json::Value;
 
-use crate::fhir::validate::pattern;
+use crate::fhir::validate::pattern::{self, Pattern};
 use crate::r4::{Node, Resource};
 
 #[derive(Clone, Debug)]
@@ -45,7 +44,7 @@ pub struct Filter {
     pub property: String,
     pub op: String,
     pub value: String,
-    pattern: OnceLock<Option<Regex>>,
+    pattern: OnceLock<Option<Pattern>>,
 }
 
 impl Filter {
@@ -61,7 +60,7 @@ impl Filter {
 
     /// The value as a pattern; `None` if it is none.
     #[must_use]
-    pub fn pattern(&self) -> Option<&Regex> {
+    pub fn pattern(&self) -> Option<&Pattern> {
         let compiled = || pattern::compile(&format!("^(?:{})$", self.value)).ok();
         self.pattern.get_or_init(compiled).as_ref()
     }
@@ -86,7 +85,11 @@ impl ValueSet {
                 set.include = compose.items("include").map(part).collect();
                 set.exclude = compose.items("exclude").map(part).collect();
             }
-            (None, Some(expansion)) => add_expansion(&mut set, expansion, 0),
+            (None, Some(expansion)) => {
+                let mut codes = BTreeMap::new();
+                collect_expansion(expansion, 0, &mut codes);
+                set.include = codes.into_iter().map(expanded).collect();
+            }
             (None, None) => {}
         }
         set
@@ -116,26 +119,26 @@ fn part(value: &Value) -> Part {
     }
 }
 
-fn add_expansion(set: &mut ValueSet, at: &Value, depth: usize) {
+/// The codes of an expansion by system.
+fn collect_expansion<'a>(
+    at: &'a Value,
+    depth: usize,
+    codes: &mut BTreeMap<Option<&'a str>, HashSet<Box<str>>>,
+) {
     for entry in at.items("contains").filter(|_| depth < 32) {
         let is_abstract = entry.flag("abstract") == Some(true);
         if let Some(code) = entry.text("code").filter(|_| !is_abstract) {
-            let system = entry.text("system");
-            match set
-                .include
-                .iter_mut()
-                .find(|part| part.system.as_deref() == system)
-            {
-                Some(part) => {
-                    part.codes.get_or_insert_default().insert(code.into());
-                }
-                None => set.include.push(Part {
-                    system: system.map(str::to_owned),
-                    codes: Some(HashSet::from([code.into()])),
-                    ..Part::default()
-                }),
-            }
+            let of_system = codes.entry(entry.text("system")).or_default();
+            of_system.insert(code.into());
         }
-        add_expansion(set, entry, depth + 1);
+        collect_expansion(entry, depth + 1, codes);
+    }
+}
+
+fn expanded((system, codes): (Option<&str>, HashSet<Box<str>>)) -> Part {
+    Part {
+        system: system.map(str::to_owned),
+        codes: Some(codes),
+        ..Part::default()
     }
 }
