@@ -140,12 +140,19 @@ async fn a_task_is_complete_at_the_end_of_its_scope() {
     let start = write(&hospital, "error").await;
     completed(&hospital, &start).await;
 
-    // Listeners before the end may still change the Task.
+    // Listeners before the end may still change the Task; those at the end find it completed.
     let start = write(&hospital, "listener").await;
     let ended = completed(&hospital, &start).await;
-    let before = ("before".to_owned(), "in-progress".to_owned());
-    assert_eq!(outputs(&ended), [before]);
+    let seen = |code: &str, status: &str| (code.to_owned(), status.to_owned());
+    let both = [seen("before", "in-progress"), seen("after", "completed")];
+    assert_eq!(outputs(&ended), both);
     assert_eq!(ended["meta"]["versionId"], "3");
+
+    // Of several end events it is the last one that completes.
+    let start = write(&hospital, "branches").await;
+    let ended = completed(&hospital, &start).await;
+    let both = [seen("after", "in-progress"), seen("after", "completed")];
+    assert_eq!(outputs(&ended), both);
 }
 
 /// §3.4, §3.5, §6.4, §12.3 N11: code that throws, and a model that leads nowhere.

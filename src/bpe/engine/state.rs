@@ -334,6 +334,13 @@ impl State {
             .flatten()
     }
 
+    /// Whether nothing but this frame is left directly in the process: what ends it ends the instance.
+    #[must_use]
+    pub fn is_last(&self, frame: FrameId) -> bool {
+        let root = self.frames.get(&Self::ROOT);
+        self.parent(frame) == Some(Self::ROOT) && root.is_some_and(|root| root.children == 1)
+    }
+
     /// The scope in which the reaction to a subscription runs.
     #[must_use]
     pub fn receiving_scope(&self, subscription: WaitId) -> Option<FrameId> {

@@ -246,6 +246,18 @@ impl Member {
         }
     }
 
+    /// Completes the Tasks that were received in the scope of an end event, and with the last of the
+    /// process the one that started it: the `end` listeners that follow see them so.
+    pub(super) fn at_end_event(&mut self, frame: FrameId, canceled: bool) {
+        let Some(state) = &self.state else {
+            return;
+        };
+        self.tasks.complete_scope(state.parent(frame));
+        if !canceled && state.is_last(frame) {
+            self.tasks.complete_start();
+        }
+    }
+
     /// Keeps how the instance ended and answers its Tasks.
     pub(super) fn end(&mut self, end: End) {
         match &end {

@@ -170,12 +170,7 @@ impl Segment {
         match &request.ask {
             Ask::Call(call) if call.class == ANSWER_TASKS => {
                 self.all_tasks(at).await?;
-                let member = &mut self.members[at];
-                let parent = member
-                    .state
-                    .as_ref()
-                    .and_then(|state| state.parent(request.frame));
-                member.tasks.complete_scope(parent);
+                self.members[at].at_end_event(request.frame, call.canceled);
             }
             Ask::Call(call) if self.skips_code(request, call) => {}
             Ask::Call(call) => {

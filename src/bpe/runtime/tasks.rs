@@ -1,8 +1,8 @@
 //! The Tasks that an instance holds, and their answers (spec/bpe.md §3.6).
 //!
 //! A Task belongs to the scope that received it, the one that started the instance to the whole
-//! instance. Reaching an end event completes the Tasks of its scope; the start Task is complete
-//! when the instance is.
+//! instance. Reaching an end event completes the Tasks of its scope; the last one of the process
+//! completes the start Task, which is answered with the end of the instance.
 
 use std::time::Duration;
 
@@ -102,6 +102,15 @@ impl Held {
         self.end(|held| held.scope.is_some() && held.scope == scope, complete);
     }
 
+    /// The Task that started the instance: whoever still looks at it finds it completed.
+    pub(super) fn complete_start(&mut self) {
+        let open = self.0.iter_mut().find(|held| held.is_open_start());
+        if let Some(held) = open {
+            complete(&mut held.task);
+            held.changed = true;
+        }
+    }
+
     pub(super) fn complete_all(&mut self) {
         self.end(|_| true, complete);
     }
@@ -135,9 +144,9 @@ impl Held {
         self.show()
     }
 
-    /// Lets people see the Task that started the instance as it is now.
+    /// Lets people see the Task that started the instance as it is now. Its end is shown by its answer.
     pub(super) fn show(&self) -> Option<OutboxRow> {
-        let start = self.0.iter().find(|held| held.starts && !held.answered)?;
+        let start = self.0.iter().find(|held| held.is_open_start())?;
         Some(OutboxRow {
             id: Uuid::now_v7(),
             kind: "update",
@@ -178,6 +187,13 @@ impl Held {
                 answered: held.answered,
             })
             .collect()
+    }
+}
+
+impl HeldTask {
+    /// It started the instance, and nobody has decided how it ends.
+    fn is_open_start(&self) -> bool {
+        self.starts && !self.answered && Task(&self.task).status() == Some(Status::InProgress)
     }
 }
 

@@ -23,6 +23,8 @@ export const activities = {
 
   "org.example.BeforeTheEnd": (api, variables) => note(api, variables, "before", variables.getStartTask().status),
 
+  "org.example.AtTheEnd": (api, variables) => note(api, variables, "after", variables.getStartTask().status),
+
   "org.example.Early": (api, variables) => {
     variables.getStartTaskUpdater().addOutput(INPUT, "early", "1.0", "seen while it runs");
   },
