@@ -40,6 +40,18 @@ pub enum Error {
     Mismatch { certificate: PathBuf, key: PathBuf },
 }
 
+/// Why a file is no PKCS#12, where it is plain what it is instead.
+#[must_use]
+pub fn not_pkcs12(content: &[u8]) -> &'static str {
+    // Key stores of Java, the second kind with ciphers.
+    if content.starts_with(&[0xfe, 0xed, 0xfe, 0xed]) || content.starts_with(&[0xce; 4]) {
+        "it is a key store in Java's own form (JKS); convert it with keytool -importkeystore \
+         -srckeystore FILE -destkeystore FILE.p12 -deststoretype PKCS12"
+    } else {
+        "it is no PKCS#12 file"
+    }
+}
+
 /// Where a certificate with its key lives.
 #[derive(Clone, Debug)]
 pub struct KeyFiles {

@@ -21,6 +21,7 @@ mod coverage;
 mod database;
 #[cfg(feature = "bpe")]
 mod download;
+mod edit;
 mod effect;
 mod event;
 mod explain;

@@ -20,6 +20,10 @@ MEMBERS = [
 ]
 
 
+# The function of a module that hears which of its processes were deployed.
+LISTENER = "onProcessesDeployed"
+
+
 class Host:
     """The line to the host."""
 
@@ -62,10 +66,17 @@ def load(entry):
     spec = importlib.util.spec_from_file_location("plugin_main", os.path.join(os.getcwd(), entry))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    activities = getattr(module, "activities", None)
-    if not isinstance(activities, dict):
+    if not isinstance(getattr(module, "activities", None), dict):
         raise TypeError(f"{entry} must have a dict named activities")
-    return activities
+    listener = getattr(module, LISTENER, None)
+    if listener is not None and not callable(listener):
+        raise TypeError(f"{LISTENER} of {entry} must be a function")
+    return module
+
+
+def offer(module):
+    activities = [shape(*one) for one in module.activities.items()]
+    return {"activities": activities, "listens": getattr(module, LISTENER, None) is not None}
 
 
 def member(entry, name):
@@ -110,8 +121,8 @@ class Sender:
 
 
 class Call:
-    def __init__(self, host, plugin, activities, params):
-        entry = activities[params["class"]]
+    def __init__(self, host, plugin, module, params):
+        entry = module if params["class"] is None else module.activities[params["class"]]
         # Nothing survives in an activity that is a class: each call has an object of its own.
         self.entry = entry() if isinstance(entry, type) else entry
         self.params = params
@@ -162,6 +173,9 @@ class Call:
         if name == "call":
             return fitting(self.entry, api, variables, *extras)
         function = member(self.entry, name)
+        if name == LISTENER:
+            fitting(function, api, params["processes"])
+            return None
         if name == "execute" and params.get("message"):
             sender = Sender(variables)
             fitting(function, api, variables, params["message"]["values"], sender, *extras)
@@ -200,18 +214,18 @@ def end_with(host):
 def main():
     threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     host = Host()
-    plugin, activities = {}, {}
+    plugin, module = {}, None
     while (message := host.hear()) is not None:
         if message["method"] == "initialize":
             try:
                 plugin = message["params"]["plugin"]
-                activities = load(message["params"]["entry"])
-                answer = {"result": {"activities": [shape(*one) for one in activities.items()]}}
+                module = load(message["params"]["entry"])
+                answer = {"result": offer(module)}
             except BaseException as exception:
                 text = "".join(traceback.format_exception_only(exception)).strip()
                 answer = {"error": {"code": -32000, "message": text}}
         else:
-            answer = {"result": Call(host, plugin, activities, message["params"]).answer()}
+            answer = {"result": Call(host, plugin, module, message["params"]).answer()}
         host.tell({"id": message["id"], **answer})
 
 

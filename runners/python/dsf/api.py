@@ -410,6 +410,10 @@ class CryptoService:
     def createKeyStoreForTrustedCertificates(self, *certificates):
         return {"certificates": [pem(one) for one in flat(certificates)]}
 
+    def readKeyStoreJks(self, data, password):
+        """Java's own form is refused with the way to convert it."""
+        return self.readKeyStorePkcs12(data, password)
+
     def readKeyStorePkcs12(self, data, password):
         return self._ask({"readKeyStore": {"data": base64_of(data), "password": password}})
 
@@ -538,6 +542,17 @@ class ProxyConfig:
         return helpers.is_no_proxy_url(self.getNoProxyUrls(), target)
 
 
+class ProcessPluginDefinition(dict):
+    """What plugin.toml says, as items and, as in Java, by getters."""
+
+    def __init__(self, told):
+        members = ["name", "version", "resourceVersion", "releaseDate", "title", "publisher", "license"]
+        super().__init__({name: told.get(name) for name in members})
+        self["resourceReleaseDate"] = self["releaseDate"]
+        for name, value in self.items():
+            setattr(self, f"get{name[0].upper()}{name[1:]}", lambda value=value: value)
+
+
 class Api:
     def __init__(self, host, plugin):
         self._host = host
@@ -557,7 +572,7 @@ class Api:
         return self._plugin["settings"][name]
 
     def getProcessPluginDefinition(self):
-        return dict(self._plugin["definition"])
+        return ProcessPluginDefinition(self._plugin["definition"])
 
     def getOrganizationProvider(self):
         return OrganizationProvider(self._directory)

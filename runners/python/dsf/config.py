@@ -8,7 +8,8 @@ class Part:
 
     def __init__(self, told):
         for name, value in told.items():
-            setattr(self, f"get{name[0].upper()}{name[1:]}", lambda value=value: value)
+            verb = "is" if name.endswith("Enabled") else "get"
+            setattr(self, f"{verb}{name[0].upper()}{name[1:]}", lambda value=value: value)
 
 
 def _part(told):
@@ -35,6 +36,9 @@ class ClientConfig:
     def isStartupConnectionTestEnabled(self):
         return self._told["startupConnectionTestEnabled"]
 
+    def isDebugLoggingEnabled(self):
+        return self._told["debugLoggingEnabled"]
+
     def getConnectTimeout(self):
         return self._told["connectTimeout"]
 
@@ -57,7 +61,8 @@ class ClientConfig:
         return _part(self._told["bearerAuthentication"])
 
     def getOidcAuthentication(self):
-        return _part(self._told["oidcAuthentication"])
+        told = self._told["oidcAuthentication"]
+        return told and _part({**told, "trustStore": trust_store(told)})
 
     def getProxy(self):
         """None where the address is reached without it."""

@@ -29,6 +29,14 @@ impl Installed {
     }
 }
 
+impl Installed {
+    /// Those in force now.
+    #[must_use]
+    pub fn current(&self) -> Arc<Plugins> {
+        self.0.load_full()
+    }
+}
+
 #[async_trait]
 impl Host for Installed {
     async fn perform(&self, activity: Activity) -> Performance {

@@ -101,6 +101,15 @@ impl Error {
     }
 }
 
+/// What the code of a package has for the host.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Offer {
+    pub activities: Vec<Shape>,
+    /// It has an `onProcessesDeployed`.
+    #[serde(default)]
+    pub listens: bool,
+}
+
 /// An entry of `activities`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -189,6 +189,7 @@ impl Starting {
             &self.health,
         );
         progress.set(None);
+        self.installation.announce(&shutdown);
         self.installation
             .follow(self.runtime.store(), &shutdown)
             .await;

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use super::{Error, Settings};
 use crate::bpe::exchange::Server;
+use crate::bpe::plugin::deploy::State;
 use crate::bpe::plugin::folder::{Folder, Judge};
 use crate::bpe::plugin::installed::Installed;
 use crate::bpe::plugin::package::{Found, Package, Refused, Site, Substitutes};
 use crate::bpe::plugin::runner::Limits;
 use crate::bpe::plugin::service::Services;
-use crate::bpe::plugin::{Host, Plugins, deploy};
+use crate::bpe::plugin::{Host, Plugins, ProcessId, deploy};
 use crate::kernel::{Clock, Shutdown};
 use crate::store::Store;
 
@@ -39,6 +40,10 @@ pub(super) struct Installation {
     found: Found,
     /// The own FHIR server did not take all of it.
     unsettled: bool,
+    /// What came of the last deployment.
+    in_force: Vec<(ProcessId, State)>,
+    /// What the code of packages was told of it.
+    announced: Vec<(ProcessId, State)>,
     installed: Arc<Installed>,
 }
 
@@ -62,6 +67,8 @@ impl Installation {
             folder,
             found,
             unsettled: false,
+            in_force: Vec::new(),
+            announced: Vec::new(),
             installed: Arc::new(Installed::new(plugins)),
         })
     }
@@ -92,7 +99,37 @@ impl Installation {
             .collect();
         tracing::info!("processes: {}", processes.join(", "));
         self.unsettled = !report.refused.is_empty();
+        self.in_force = report.processes;
         Ok(report.refused)
+    }
+
+    /// Tells the code of each package which of its processes are in force. Nobody waits for it: code
+    /// that takes its time holds up no Task and no other package.
+    pub(super) fn announce(&mut self, shutdown: &Shutdown) {
+        for package in &self.found.packages {
+            let states = package.processes.iter().filter_map(|process| {
+                let mut all = self.in_force.iter();
+                all.find(|(id, _)| *id == process.id)
+            });
+            let states: Vec<_> = states.collect();
+            let Some((one, _)) = states.first() else {
+                continue;
+            };
+            let runs = states.iter().filter(|(_, state)| state.runs());
+            let keys: Vec<String> = runs.map(|(id, _)| id.key.clone()).collect();
+            let (one, plugins) = (one.clone(), self.installed.current());
+            let (plugin, begun) = (package.manifest.name.clone(), shutdown.clone());
+            shutdown.spawn(async move {
+                let told = tokio::select! {
+                    told = plugins.deployed(&one, &keys) => told,
+                    () = begun.begun() => Ok(()),
+                };
+                if let Err(why) = told {
+                    tracing::error!(plugin, "onProcessesDeployed failed: {why}");
+                }
+            });
+        }
+        self.announced = self.in_force.clone();
     }
 
     /// Follows the folder until the shutdown.
@@ -108,9 +145,14 @@ impl Installation {
                 let site = site(&self.organization, &self.with.server);
                 self.folder.again(&site, &*self.with.judge);
             }
-            if self.look().await || due {
+            let changed = self.look().await;
+            if changed || due {
                 self.change(store).await;
                 retry = self.retry();
+                // Asking the server again has often led to nothing new.
+                if changed || self.in_force != self.announced {
+                    self.announce(shutdown);
+                }
             }
         }
     }

@@ -35,6 +35,8 @@ pub struct Settings {
     pub proxy: Option<Proxy>,
     /// Largest answer that is read into memory.
     pub body_limit: usize,
+    /// Every answer is a line in the log.
+    pub logs: bool,
 }
 
 /// A forward proxy.
@@ -57,6 +59,7 @@ impl Default for Settings {
             read_timeout: Duration::from_secs(10),
             proxy: None,
             body_limit: 64 << 20,
+            logs: false,
         }
     }
 }
@@ -66,6 +69,7 @@ impl Default for Settings {
 pub struct Client {
     inner: reqwest::Client,
     body_limit: usize,
+    logs: bool,
 }
 
 impl Client {
@@ -99,6 +103,7 @@ impl Client {
         Ok(Self {
             inner,
             body_limit: settings.body_limit,
+            logs: settings.logs,
         })
     }
 
@@ -124,14 +129,7 @@ impl Client {
     /// Sends a request once whose body is made meanwhile, and reads the whole answer. The body of
     /// `request` itself is not sent.
     pub async fn upload(&self, request: &Request, body: Body) -> Result<Response, Error> {
-        let response = self
-            .inner
-            .request(request.method.clone(), request.url.clone())
-            .headers(request.headers.clone())
-            .body(body)
-            .send()
-            .await
-            .map_err(|error| Error::of(&error, &request.url))?;
+        let response = self.begin(request, body).await?;
         self.whole(Download::of(request, response)).await
     }
 
@@ -169,13 +167,35 @@ impl Client {
         &self,
         request: &Request,
     ) -> Result<reqwest::Response, Error> {
-        self.inner
+        self.begin(request, request.body.clone()).await
+    }
+
+    async fn begin(
+        &self,
+        request: &Request,
+        body: impl Into<reqwest::Body>,
+    ) -> Result<reqwest::Response, Error> {
+        let outcome = self
+            .inner
             .request(request.method.clone(), request.url.clone())
             .headers(request.headers.clone())
-            .body(request.body.clone())
+            .body(body)
             .send()
             .await
-            .map_err(|error| Error::of(&error, &request.url))
+            .map_err(|error| Error::of(&error, &request.url));
+        if self.logs {
+            note(request, &outcome);
+        }
+        outcome
+    }
+}
+
+/// Query and content stay out of the log: they may be about patients.
+fn note(request: &Request, outcome: &Result<reqwest::Response, Error>) {
+    let (method, server, path) = (&request.method, server(&request.url), request.url.path());
+    match outcome {
+        Ok(response) => tracing::info!(%server, "{method} {path}: {}", response.status()),
+        Err(error) => tracing::info!(%server, "{method} {path}: {error}"),
     }
 }
 

@@ -13,6 +13,7 @@ use openssl::x509::X509;
 
 use super::{Content, Error};
 use crate::kernel::Secret;
+use crate::net::pem;
 
 const PROTOCOL: &str = "application/pkcs7-signature";
 /// What OpenSSL signs with for RSA keys and those on curves.
@@ -34,8 +35,8 @@ impl Signer {
             detail,
         };
         let der = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
-        let store = Pkcs12::from_der(&der)
-            .map_err(|error| unusable(format!("is no PKCS#12 file: {error}")))?;
+        let store =
+            Pkcs12::from_der(&der).map_err(|_| unusable(pem::not_pkcs12(&der).to_owned()))?;
         let store = store
             .parse2(password.map_or("", Secret::expose))
             .map_err(|_| {

@@ -27,6 +27,12 @@ impl State {
         }
     }
 
+    /// Its processes may be started.
+    #[must_use]
+    pub const fn runs(self) -> bool {
+        matches!(self, Self::Active | Self::Draft)
+    }
+
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Excluded, Self::Retired, Self::Draft, Self::Active]

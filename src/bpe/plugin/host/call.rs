@@ -72,6 +72,35 @@ impl<'a> Call<'a> {
     }
 }
 
+/// The function of a module that is told of deployments.
+pub(super) const LISTENER: &str = "onProcessesDeployed";
+
+/// The input of that call, which belongs to no activity.
+pub(super) fn deployment(keys: &[String]) -> String {
+    json!({
+        "class": null, "member": LISTENER, "processes": keys, "mayThrowBoundary": false,
+        "context": {}, "visible": [], "local": [], "tasks": { "start": null, "current": [], "all": [] },
+        "fields": [], "values": null, "message": null, "exception": null, "form": null,
+        "questionnaire": null,
+    })
+    .to_string()
+}
+
+/// Why a call that belongs to no activity has failed.
+pub(super) fn thrown(runner: &dyn Runner, answer: Result<String, runner::Error>) -> Option<String> {
+    let text = match answer {
+        Ok(text) => text,
+        Err(error) => return Some(error.to_string()),
+    };
+    match serde_json::from_str::<Answer>(&text) {
+        Ok(answer) => answer.error.map(|thrown| {
+            let kind = thrown.kind.clone();
+            format!("{kind}: {}", thrown.message(runner))
+        }),
+        Err(error) => Some(runner::Error::Rubbish(error.to_string()).to_string()),
+    }
+}
+
 fn user_task(activity: &Activity) -> Option<Uuid> {
     match activity.kind {
         CallKind::TaskListener { task, .. } => Some(user_task_id(activity.instance, task)),
@@ -113,6 +142,16 @@ struct Thrown {
     message: String,
     #[serde(default)]
     stack: String,
+}
+
+impl Thrown {
+    /// The message, and where in the plugin it comes from.
+    fn message(&self, runner: &dyn Runner) -> String {
+        match runner.place(&self.stack) {
+            Some(place) => format!("{} ({place})", self.message),
+            None => self.message.clone(),
+        }
+    }
 }
 
 /// A call that came to its end, with what the function returned.
@@ -180,11 +219,8 @@ fn outcome(activity: &Activity, runner: &dyn Runner, thrown: Thrown) -> Performe
             Performed::Error { code, message }
         }
         _ => Performed::Failed {
+            message: thrown.message(runner),
             kind: thrown.kind,
-            message: match runner.place(&thrown.stack) {
-                Some(place) => format!("{} ({place})", thrown.message),
-                None => thrown.message,
-            },
         },
     }
 }

@@ -47,6 +47,7 @@ struct Process {
 struct Code {
     runner: Arc<dyn Runner>,
     shapes: HashMap<String, Shape>,
+    listens: bool,
     capabilities: Arc<Capabilities>,
 }
 
@@ -67,6 +68,7 @@ impl Plugins {
                 Arc::new(Code {
                     runner: code.program.runner(limits, &proxy),
                     shapes: code.shapes.clone(),
+                    listens: code.listens,
                     capabilities: Arc::new(capabilities),
                 })
             });
@@ -92,6 +94,26 @@ impl Plugins {
     #[must_use]
     pub fn brings(&self, process: &ProcessId) -> bool {
         self.processes.contains_key(process)
+    }
+
+    /// Tells the code of a package, found by one of its processes, which of them are in force, by
+    /// their keys (spec/bpe.md §5.7).
+    ///
+    /// # Errors
+    /// What the code has thrown, or why it has no answer.
+    pub async fn deployed(&self, one: &ProcessId, keys: &[String]) -> Result<(), String> {
+        let code = self.processes.get(one).and_then(|one| one.code.as_deref());
+        let Some(code) = code.filter(|code| code.listens) else {
+            return Ok(());
+        };
+        let caller = Caller {
+            process: one.to_string(),
+            activity: call::LISTENER.to_owned(),
+            business_key: String::new(),
+        };
+        let outside = code.outside(&self.services, caller);
+        let answer = code.runner.call(call::deployment(keys), outside).await;
+        call::thrown(code.runner.as_ref(), answer).map_or(Ok(()), Err)
     }
 }
 
@@ -315,14 +337,18 @@ impl Plugins {
             activity: activity.node.clone(),
             business_key: activity.business_key.clone(),
         };
-        let session = Session::new(
-            Arc::clone(&self.services),
-            Arc::clone(&code.capabilities),
-            caller,
-        );
         let runner = code.runner.as_ref();
-        let answer = runner.call(call.input(), Arc::new(session)).await;
+        let outside = code.outside(&self.services, caller);
+        let answer = runner.call(call.input(), outside).await;
         returned(activity, runner, answer)
+    }
+}
+
+impl Code {
+    /// What one call can reach.
+    fn outside(&self, services: &Arc<Services>, caller: Caller) -> Arc<Session> {
+        let capabilities = Arc::clone(&self.capabilities);
+        Arc::new(Session::new(Arc::clone(services), capabilities, caller))
     }
 }
 

@@ -79,12 +79,15 @@ type Activity =
       handleErrorBoundaryEvent?(api: Api, variables: Variables, event: ErrorBoundaryEvent): unknown;
     };
 
+/** Exported as `onProcessesDeployed`: hears the ids, without version, of the processes that are active or drafts. */
+type DeploymentListener = (api: Api, processes: string[]) => unknown;
+
 interface Api {
   readonly logger: Logger;
   randomUUID(): string;
   delay(milliseconds: number): Promise<void>;
   getSetting(name: string): string;
-  getProcessPluginDefinition(): { name: string; version: string; resourceVersion: string; releaseDate: string; title: string | null; publisher: string | null };
+  getProcessPluginDefinition(): ProcessPluginDefinition;
   getOrganizationProvider(): OrganizationProvider;
   getEndpointProvider(): EndpointProvider;
   getTargetProvider(): TargetProvider;
@@ -103,6 +106,25 @@ interface Api {
   getMimeTypeService(): MimeTypeService;
   getValidationServiceProvider(): ValidationServiceProvider;
   getProxyConfig(): ProxyConfig;
+}
+
+interface ProcessPluginDefinition {
+  readonly name: string;
+  readonly version: string;
+  readonly resourceVersion: string;
+  readonly releaseDate: string;
+  readonly resourceReleaseDate: string;
+  readonly title: string | null;
+  readonly publisher: string | null;
+  readonly license: string | null;
+  getName(): string;
+  getVersion(): string;
+  getResourceVersion(): string;
+  getReleaseDate(): string;
+  getResourceReleaseDate(): string;
+  getTitle(): string | null;
+  getPublisher(): string | null;
+  getLicense(): string | null;
 }
 
 interface Logger {
@@ -341,7 +363,9 @@ type BasicAuthentication = { getUsername(): string; getPassword(): string | null
 type BearerAuthentication = { getToken(): string | null };
 type OidcAuthentication = {
   getId(): string; getBaseUrl(): string; getDiscoveryPath(): string | null; getClientId(): string;
-  getClientSecret(): string | null; getRequiredAudiences(): string[];
+  getClientSecret(): string | null; getRequiredAudiences(): string[]; getConnectTimeout(): number; getReadTimeout(): number;
+  getTrustStore(): TrustStore | null; isStartupConnectionTestEnabled(): boolean; isDebugLoggingEnabled(): boolean;
+  isVerifyAuthorizedPartyEnabled(): boolean;
 };
 type Proxy = { getUrl(): string; getUsername(): string | null; getPassword(): string | null };
 
@@ -349,6 +373,7 @@ interface ClientConfig {
   getFhirServerId(): string;
   getBaseUrl(): string;
   isStartupConnectionTestEnabled(): boolean;
+  isDebugLoggingEnabled(): boolean;
   getConnectTimeout(): number;
   getReadTimeout(): number;
   getTrustStore(): TrustStore | null;
@@ -478,6 +503,7 @@ interface CryptoService {
   createKeyStoreForPrivateKeyAndCertificateChain(privateKey: Bytes, password: string, ...chain: (Certificate | Bytes)[]): Promise<Uint8Array>;
   createKeyStoreForTrustedCertificates(...certificates: (Certificate | Bytes)[]): TrustStore;
   readKeyStorePkcs12(data: Bytes, password: string): Promise<{ privateKey: string | null; certificates: Certificate[] }>;
+  readKeyStoreJks(data: Bytes, password: string): Promise<{ privateKey: string | null; certificates: Certificate[] }>;
 }
 
 type Certificate = { pem: string; publicKey: string; subject: string; issuer: string; serialNumber: string; notBefore: string; notAfter: string; thumbprint: string };

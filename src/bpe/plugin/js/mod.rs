@@ -18,11 +18,11 @@ mod source_map;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod types_tests;
+pub(in crate::bpe::plugin) mod types_tests;
 
 /// What plugin code sees of the host, for the editors of its authors.
 pub const TYPES: &str = include_str!("dsf.d.ts");
 
 pub use pool::Pool;
-pub use program::{Program, shapes};
+pub use program::{Program, offer};
 pub use source_map::SourceMap;

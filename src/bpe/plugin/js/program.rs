@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::sandbox::{Deadline, Fresh, Origin};
 use super::source_map::SourceMap;
-use crate::bpe::plugin::runner::{Error, Limits, Shape};
+use crate::bpe::plugin::runner::{Error, Limits, Offer};
 
 /// The modules of a plugin.
 #[derive(Clone, Debug)]
@@ -22,17 +22,17 @@ pub struct Program {
     pub plugin: Value,
 }
 
-/// Loads the module once, with nothing outside in reach, and reads its `activities`.
+/// Loads the module once, with nothing outside in reach, and reads what it exports.
 ///
 /// # Errors
 /// What is wrong with the module, with file and line where the engine knows them.
-pub fn shapes(program: &Program, limits: &Limits) -> Result<Vec<Shape>, Error> {
+pub fn offer(program: &Program, limits: &Limits) -> Result<Offer, Error> {
     let deadline = Deadline::default();
     let fresh = Fresh::new(limits, &deadline)?;
     deadline.begin(limits);
     let text = fresh.with(|sandbox| {
         let ready = sandbox.prepare(program, &Origin::Source, None)?;
-        sandbox.shapes(&ready)
+        sandbox.offer(&ready)
     })?;
     serde_json::from_str(&text).map_err(|error| Error::Engine(error.to_string()))
 }

@@ -126,7 +126,7 @@ pub(super) struct Sandbox<'js> {
 /// What the host calls once prelude and module are in place.
 pub(super) struct Ready<'js> {
     host: Object<'js>,
-    activities: Value<'js>,
+    exports: Object<'js>,
 }
 
 impl<'js> Sandbox<'js> {
@@ -140,8 +140,8 @@ impl<'js> Sandbox<'js> {
         let host = self
             .prelude(program, origin, line)
             .map_err(|error| self.failure(&error))?;
-        let activities = self.module(program, origin)?;
-        Ok(Ready { host, activities })
+        let exports = self.module(program, origin)?;
+        Ok(Ready { host, exports })
     }
 
     fn prelude(
@@ -165,7 +165,7 @@ impl<'js> Sandbox<'js> {
 
     /// Every module of the package is declared before the entry is evaluated, so that imports
     /// find them; there is no other place to import from.
-    fn module(&self, program: &Program, origin: &Origin) -> Result<Value<'js>, Error> {
+    fn module(&self, program: &Program, origin: &Origin) -> Result<Object<'js>, Error> {
         let failure = |error| self.failure(&error);
         let mut entry = None;
         match origin {
@@ -188,16 +188,16 @@ impl<'js> Sandbox<'js> {
             .ok_or_else(|| Error::Code(format!("the package has no module {}", program.entry)))?;
         let (module, loading) = entry.eval().map_err(failure)?;
         self.settle(&loading)?;
-        module.get("activities").map_err(failure)
+        module.namespace().map_err(failure)
     }
 
-    /// The shapes of the entries, as JSON.
-    pub(super) fn shapes(&self, ready: &Ready<'js>) -> Result<String, Error> {
-        let shapes = || {
-            let shapes: Function<'js> = ready.host.get("shapes")?;
-            shapes.call((ready.activities.clone(),))
+    /// What the module has for the host, as JSON.
+    pub(super) fn offer(&self, ready: &Ready<'js>) -> Result<String, Error> {
+        let offer = || {
+            let offer: Function<'js> = ready.host.get("offer")?;
+            offer.call((ready.exports.clone(),))
         };
-        shapes().map_err(|error| self.failure(&error))
+        offer().map_err(|error| self.failure(&error))
     }
 
     /// Runs one call to its end.
@@ -219,7 +219,7 @@ impl<'js> Sandbox<'js> {
     ) -> rquickjs::Result<Result<String, Error>> {
         let call: Function<'js> = ready.host.get("call")?;
         let settle: Function<'js> = ready.host.get("settle")?;
-        let promise: Promise<'js> = call.call((ready.activities.clone(), input))?;
+        let promise: Promise<'js> = call.call((ready.exports.clone(), input))?;
         loop {
             self.run_jobs();
             if let Some(result) = promise.result::<String>() {

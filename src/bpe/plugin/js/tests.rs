@@ -4,7 +4,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{Pool, Program, SourceMap, shapes};
+use super::{Pool, Program, SourceMap, offer};
 use crate::bpe::plugin::runner::{Error, Limits, Outside, Runner};
 
 #[derive(Default)]
@@ -189,18 +189,21 @@ async fn modules_import_each_other_within_the_package_only() {
     assert_eq!(call(&pool, "say").await.unwrap()["value"], "said");
 
     let outside = "import fs from 'fs'; export const activities = {};";
-    let error = shapes(&program(&[("main.js", outside)]), &LIMITS).unwrap_err();
+    let error = offer(&program(&[("main.js", outside)]), &LIMITS).unwrap_err();
     assert!(error.to_string().contains("fs"), "{error}");
 }
 
 #[test]
 fn a_module_that_does_not_parse_is_refused_with_its_line() {
     let source = "export const activities = {\n  a: () => {{ },\n};\n";
-    let error = shapes(&program(&[("main.js", source)]), &LIMITS).unwrap_err();
+    let error = offer(&program(&[("main.js", source)]), &LIMITS).unwrap_err();
     assert!(error.to_string().contains("main.js"), "{error}");
 
-    let none = shapes(&program(&[("main.js", "export const x = 1;")]), &LIMITS).unwrap_err();
+    let none = offer(&program(&[("main.js", "export const x = 1;")]), &LIMITS).unwrap_err();
     assert!(none.to_string().contains("activities"), "{none}");
+    let listener = "export const activities = {}; export const onProcessesDeployed = [];";
+    let wrong = offer(&program(&[("main.js", listener)]), &LIMITS).unwrap_err();
+    assert!(wrong.to_string().contains("must be a function"), "{wrong}");
 }
 
 /// A generated module is told by its source: line 1 of main.js comes from line 40 of main.ts.

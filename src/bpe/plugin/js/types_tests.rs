@@ -23,7 +23,7 @@ const LISTING: &str = r#"
       const client = api.getDsfClientProvider().getLocal();
       const crypto = api.getCryptoService();
       const objects = {
-        Api: api, Logger: api.logger, DataLogger: api.getDataLogger(), Variables: variables, Target: target,
+        Api: api, ProcessPluginDefinition: api.getProcessPluginDefinition(), Logger: api.logger, DataLogger: api.getDataLogger(), Variables: variables, Target: target,
         Targets: variables.createTargets(target), StartTaskUpdater: variables.getStartTaskUpdater(),
         OrganizationProvider: api.getOrganizationProvider(), EndpointProvider: api.getEndpointProvider(),
         TargetProvider: api.getTargetProvider(), TargetBuilder: api.getTargetProvider().create("p"),
@@ -46,7 +46,7 @@ const LISTING: &str = r#"
 "#;
 
 /// The members of each interface, a line each in the file.
-fn declared() -> BTreeMap<String, BTreeSet<String>> {
+pub(in crate::bpe::plugin) fn declared() -> BTreeMap<String, BTreeSet<String>> {
     let mut found = BTreeMap::new();
     let mut current: Option<(String, BTreeSet<String>)> = None;
     for line in TYPES.lines() {

@@ -14,7 +14,7 @@ use super::placeholder::{Substitutes, variable};
 use super::problem::Problems;
 use crate::bpe::plugin::RECEIVED_RESPONSE;
 use crate::bpe::plugin::js::{self, SourceMap};
-use crate::bpe::plugin::runner::{self, Limits, Runner, Shape};
+use crate::bpe::plugin::runner::{self, Limits, Offer, Runner, Shape};
 use crate::bpe::plugin::service::logs_data;
 use crate::bpe::plugin::worker;
 
@@ -26,6 +26,8 @@ const LOADING: Duration = Duration::from_secs(10);
 pub struct Code {
     pub program: Program,
     pub shapes: HashMap<String, Shape>,
+    /// It is to be told of deployments.
+    pub listens: bool,
 }
 
 /// What runs it, and in which way.
@@ -59,10 +61,10 @@ impl Program {
         }
     }
 
-    fn shapes(&self, limits: &Limits) -> Result<Vec<Shape>, runner::Error> {
+    fn offer(&self, limits: &Limits) -> Result<Offer, runner::Error> {
         match self {
-            Self::Js(program) => js::shapes(program, limits),
-            Self::Worker(program) => worker::shapes(program, limits),
+            Self::Js(program) => js::offer(program, limits),
+            Self::Worker(program) => worker::offer(program, limits),
         }
     }
 }
@@ -92,14 +94,19 @@ pub(super) fn read(
         compute: LOADING,
         ..Limits::default()
     };
-    match program.shapes(&limits) {
-        Ok(shapes) => {
-            let shapes = shapes
+    match program.offer(&limits) {
+        Ok(offer) => {
+            let shapes = offer
+                .activities
                 .into_iter()
                 .map(|shape| (shape.key.clone(), shape))
                 .collect();
             compare(entry, &shapes, models, problems);
-            Some(Code { program, shapes })
+            Some(Code {
+                program,
+                shapes,
+                listens: offer.listens,
+            })
         }
         Err(error) => {
             problems.error(entry, "", error.to_string());
@@ -180,6 +187,7 @@ fn described(manifest: &Manifest, base_url: &str, settings: Map<String, Value>) 
             "releaseDate": manifest.release_date,
             "title": manifest.title,
             "publisher": manifest.publisher,
+            "license": manifest.license,
         },
     })
 }

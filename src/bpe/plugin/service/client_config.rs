@@ -4,6 +4,8 @@
 //! Secrets of named connections are told to those whose `plugin.toml` asks for them. The key that
 //! the organisation is known by is told to nobody.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use openssl::pkcs12::Pkcs12;
@@ -38,18 +40,33 @@ pub(super) fn of(
             json!({ "keyStore": STANDARD.encode(content), "keyStorePassword": password })
         }
     };
+    let mut told = of_client(settings)?;
+    told["fhirServerId"] = json!(id);
+    told["baseUrl"] = json!(base_url);
+    told["startupConnectionTestEnabled"] = json!(false);
+    told["certificateAuthentication"] = certificate;
+    for way in [
+        "basicAuthentication",
+        "bearerAuthentication",
+        "oidcAuthentication",
+    ] {
+        told[way] = Value::Null;
+    }
+    Ok(told)
+}
+
+/// What is the same for FHIR servers and OpenID providers.
+pub(super) fn of_client(settings: &http::Settings) -> Result<Value, Refusal> {
     Ok(json!({
-        "fhirServerId": id,
-        "baseUrl": base_url,
-        "connectTimeout": settings.connect_timeout.as_millis(),
-        "readTimeout": settings.read_timeout.as_millis(),
-        "startupConnectionTestEnabled": false,
+        "connectTimeout": millis(settings.connect_timeout),
+        "readTimeout": millis(settings.read_timeout),
+        "debugLoggingEnabled": settings.logs,
         "trustStore": trust_store(settings)?,
-        "certificateAuthentication": certificate,
-        "basicAuthentication": null,
-        "bearerAuthentication": null,
-        "oidcAuthentication": null,
     }))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The certificates of a file or folder as PEM texts; nothing stands for those of the system.

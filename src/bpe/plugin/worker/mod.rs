@@ -13,7 +13,7 @@ mod tests;
 
 use serde_json::Value;
 
-use super::runner::{Error, Limits, Shape};
+use super::runner::{Error, Limits, Offer};
 use folder::Folder;
 use process::Process;
 
@@ -51,12 +51,12 @@ impl Program {
     }
 }
 
-/// Starts the worker once and asks for its activities.
+/// Starts the worker once and asks what it has for the host.
 ///
 /// # Errors
 /// Why it does not start, in its own words where it said some.
-pub fn shapes(program: &Program, limits: &Limits) -> Result<Vec<Shape>, Error> {
+pub fn offer(program: &Program, limits: &Limits) -> Result<Offer, Error> {
     let folder = Folder::of(program)?;
     let mut process = Process::start(program, &folder, limits)?;
-    process.activities(limits)
+    process.offer(limits)
 }

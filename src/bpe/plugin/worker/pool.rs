@@ -112,7 +112,7 @@ impl Shared {
         let folder = folder.as_ref().map_err(Clone::clone)?;
         let started =
             Process::start(&self.program, folder, &self.limits).and_then(|mut process| {
-                process.activities(&self.limits)?;
+                process.offer(&self.limits)?;
                 Ok(process)
             });
         let mut failing = self.failing();

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 
 use super::Program;
 use super::folder::Folder;
-use crate::bpe::plugin::runner::{Error, Limits, Outside, Shape};
+use crate::bpe::plugin::runner::{Error, Limits, Offer, Outside};
 
 /// Bytes of one message.
 const LONGEST_LINE: u64 = 64 * 1024 * 1024;
@@ -85,9 +85,9 @@ impl Process {
     }
 
     /// Waits until it is ready, and reads what it registers.
-    pub(super) fn activities(&mut self, limits: &Limits) -> Result<Vec<Shape>, Error> {
+    pub(super) fn offer(&mut self, limits: &Limits) -> Result<Offer, Error> {
         let patience = START.min(limits.time);
-        let answer = loop {
+        let mut answer = loop {
             match self.events.recv_timeout(patience) {
                 Ok(Event::Line(line)) => {
                     let message = parsed(&line)?;
@@ -109,7 +109,7 @@ impl Process {
         if let Some(message) = answer["error"]["message"].as_str() {
             return Err(Error::Code(message.to_owned()));
         }
-        serde_json::from_value(answer["result"]["activities"].clone())
+        serde_json::from_value(answer["result"].take())
             .map_err(|error| Error::Rubbish(error.to_string()))
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{Pool, Program, shapes};
+use super::{Pool, Program, offer};
 use crate::bpe::plugin::runner::{Error, Limits, Outside, Runner};
 
 struct Silence;
@@ -108,17 +108,19 @@ async fn a_worker_that_misbehaves_is_stopped_and_replaced() {
 
 #[test]
 fn a_worker_tells_its_activities_or_why_it_cannot() {
-    let found = shapes(&program(SOURCE), &LIMITS).unwrap();
+    let found = offer(&program(SOURCE), &LIMITS).unwrap();
+    assert!(!found.listens);
     assert!(
         found
+            .activities
             .iter()
             .any(|shape| shape.key == "chat" && shape.is_function())
     );
-    let error = shapes(&program("activities = {\n  'a': 1 +\n}"), &LIMITS).unwrap_err();
+    let error = offer(&program("activities = {\n  'a': 1 +\n}"), &LIMITS).unwrap_err();
     assert!(error.to_string().contains("main.py"), "{error}");
     let mut nothing = program(SOURCE);
     nothing.command = vec!["no-such-program".to_owned()];
-    let error = shapes(&nothing, &LIMITS).unwrap_err();
+    let error = offer(&nothing, &LIMITS).unwrap_err();
     assert!(matches!(error, Error::Start(_)), "{error}");
 }
 

@@ -1,4 +1,4 @@
-//! What few plugins need: forms of their own making, and how clients are set up.
+//! What few plugins need: forms of their own making, how clients are set up, word of deployments.
 
 use super::*;
 
@@ -87,7 +87,7 @@ async fn set_ups_of_clients_are_told_and_secrets_to_those_who_may() {
         };
         let no = || Value::Null;
         let usual = [2_000, 600_000];
-        let oidc = json!(["dsf", "hidden", true]);
+        let oidc = json!(["dsf", "hidden", 10_000, null, false, true, true, true]);
         let mut expected = vec![
             told("store", partner, usual, [no(), json!("secret"), no(), no()]),
             told("keyed", partner, usual, [json!(true), no(), no(), no()]),
@@ -122,6 +122,53 @@ async fn set_ups_of_clients_are_told_and_secrets_to_those_who_may() {
             (&no(), &no()),
             "{language}: {found}"
         );
+    })
+    .await;
+}
+
+/// Python has every member that `dsf.d.ts` declares, so that what is said of one runner holds for both.
+#[tokio::test(flavor = "multi_thread")]
+async fn python_has_every_member_that_is_declared() {
+    let world = world().await;
+    let [_, (_, program, offer)] = programs(&world.own.base);
+    let plugins = plugins(&program, &offer, &world.services);
+    let real = result(&service(&plugins, "members").await);
+    for (interface, mut members) in js::types_tests::declared() {
+        // Java has it by a getter, JavaScript for its own use; the other is an exception's.
+        members.remove("toJSON");
+        if interface == "HostError" {
+            continue;
+        }
+        let there = real[&interface].as_array();
+        let there = there.unwrap_or_else(|| panic!("{interface} is not listed"));
+        let missing: Vec<_> = members
+            .iter()
+            .filter(|one| !there.contains(&json!(one)))
+            .collect();
+        assert!(missing.is_empty(), "{interface} lacks {missing:?}");
+    }
+}
+
+/// Spec/bpe.md §5.7, §6.8: `ProcessPluginDeploymentListener`; what it throws is for the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_is_told_which_of_its_processes_are_deployed() {
+    for_each(async |language, plugins, world| {
+        let keys = ["may".to_owned(), "other".to_owned()];
+        let told = plugins.deployed(&process("may"), &keys).await;
+        assert_eq!(told, Ok(()), "{language}");
+        let asked = world.own.taken();
+        let noted = asked.iter().find(|one| one.path == "List").unwrap();
+        assert!(
+            noted.text().contains("may other"),
+            "{language}: {}",
+            noted.text()
+        );
+
+        let refused = plugins.deployed(&process("may-not"), &keys).await;
+        let why = refused.unwrap_err();
+        assert!(why.contains("local-fhir"), "{language}: {why}");
+        let why = plugins.deployed(&process("may"), &[]).await.unwrap_err();
+        assert!(why.contains("nothing runs (main."), "{language}: {why}");
     })
     .await;
 }

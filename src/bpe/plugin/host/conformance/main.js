@@ -178,13 +178,16 @@ export const activities = {
     const told = async (id) => {
       const config = await provider.getClientConfig(id);
       return config && [
-        config.getFhirServerId(), config.getBaseUrl(), config.isStartupConnectionTestEnabled(),
+        config.getFhirServerId(), config.getBaseUrl(), config.isStartupConnectionTestEnabled() || config.isDebugLoggingEnabled(),
         config.getConnectTimeout(), config.getReadTimeout(), config.getTrustStore()?.certificates.length ?? null,
         config.getCertificateAuthentication()?.getKeyStore()?.length > 0 ||
           (config.getCertificateAuthentication() && config.getCertificateAuthentication().getKeyStorePassword()),
         config.getBasicAuthentication()?.getPassword() ?? null, config.getBearerAuthentication()?.getToken() ?? null,
         config.getOidcAuthentication() && [
           config.getOidcAuthentication().getClientId(), config.getOidcAuthentication().getClientSecret(),
+          config.getOidcAuthentication().getReadTimeout(), config.getOidcAuthentication().getTrustStore(),
+          config.getOidcAuthentication().isStartupConnectionTestEnabled(), config.getOidcAuthentication().isDebugLoggingEnabled(),
+          config.getOidcAuthentication().isVerifyAuthorizedPartyEnabled(),
           api.getOidcClientProvider().getOidcClient(config.getOidcAuthentication()) !== null,
         ],
         config.getProxy() && [config.getProxy().getUrl(), config.getProxy().getUsername(), config.getProxy().getPassword()],
@@ -323,3 +326,8 @@ export const activities = {
     },
   },
 };
+
+export async function onProcessesDeployed(api, processes) {
+  if (processes.length === 0) throw new Error("nothing runs");
+  await api.getDsfClientProvider().getLocal().create({ resourceType: "List", title: processes.join(" ") });
+}

@@ -3,6 +3,7 @@
 import datetime
 
 from dsf import CodeSystems, ErrorBoundaryEvent
+from dsf.api import ValidationService
 
 MESSAGE = "http://dsf.dev/fhir/CodeSystem/bpmn-message"
 
@@ -210,12 +211,13 @@ def configs(api, variables, fields):
         basic, bearer = config.getBasicAuthentication(), config.getBearerAuthentication()
         oidc, proxy = config.getOidcAuthentication(), config.getProxy()
         return [
-            config.getFhirServerId(), config.getBaseUrl(), config.isStartupConnectionTestEnabled(),
+            config.getFhirServerId(), config.getBaseUrl(), config.isStartupConnectionTestEnabled() or config.isDebugLoggingEnabled(),
             config.getConnectTimeout(), config.getReadTimeout(), store and len(store["certificates"]),
             certificate and (bool(certificate.getKeyStore()) or certificate.getKeyStorePassword()),
             basic and basic.getPassword(), bearer and bearer.getToken(),
             oidc and [
-                oidc.getClientId(), oidc.getClientSecret(),
+                oidc.getClientId(), oidc.getClientSecret(), oidc.getReadTimeout(), oidc.getTrustStore(),
+                oidc.isStartupConnectionTestEnabled(), oidc.isDebugLoggingEnabled(), oidc.isVerifyAuthorizedPartyEnabled(),
                 api.getOidcClientProvider().getOidcClient(oidc) is not None,
             ],
             proxy and [proxy.getUrl(), proxy.getUsername(), proxy.getPassword()],
@@ -370,10 +372,45 @@ class Choosing:
             sender.send(target=target, messageName="other", additionalInputParameters=[])
 
 
+def members(api, variables, fields):
+    """Of every object of the interface, by the names of dsf.d.ts."""
+    target = variables.createTarget("o", "e", "u")
+    authorization, crypto = api.getProcessAuthorizationHelper(), api.getCryptoService()
+    requesters, recipients = authorization.getRequesterFactory(), authorization.getRecipientFactory()
+    client, configs = api.getDsfClientProvider().getLocal(), api.getFhirClientConfigProvider()
+    definition = api.getProcessPluginDefinition()
+    objects = {
+        "Api": api, "ProcessPluginDefinition": definition, "Logger": api.logger, "DataLogger": api.getDataLogger(),
+        "Variables": variables, "Target": target, "Targets": variables.createTargets(target),
+        "StartTaskUpdater": variables.getStartTaskUpdater(), "OrganizationProvider": api.getOrganizationProvider(),
+        "EndpointProvider": api.getEndpointProvider(), "TargetProvider": api.getTargetProvider(),
+        "TargetBuilder": api.getTargetProvider().create("p"), "TaskHelper": api.getTaskHelper(),
+        "DsfClientProvider": api.getDsfClientProvider(), "DsfClient": client, "BinaryStream": client.readBinary("b1"),
+        "FhirClientConfigProvider": configs, "ClientConfig": configs.getClientConfig("store"),
+        "OidcClientProvider": api.getOidcClientProvider(), "OidcClient": api.getOidcClientProvider().getOidcClient("oidc"),
+        "ReadAccessHelper": api.getReadAccessHelper(), "ProcessAuthorizationHelper": authorization,
+        "RequesterFactory": requesters, "RecipientFactory": recipients, "Requester": requesters.localAll(),
+        "Recipient": recipients.localAll(), "QuestionnaireResponseHelper": api.getQuestionnaireResponseHelper(),
+        "CompressionService": api.getCompressionService(), "CryptoService": crypto, "Kem": crypto.createRsaKem(),
+        "KeyPairGenerator": crypto.createKeyPairGeneratorX448AndInitialize(), "MailService": api.getMailService(),
+        "MimeTypeService": api.getMimeTypeService(), "ValidationServiceProvider": api.getValidationServiceProvider(),
+        "ValidationService": ValidationService(None), "ProxyConfig": api.getProxyConfig(),
+    }
+    listed = {name: dir(one) for name, one in objects.items()}
+    listed["ProcessPluginDefinition"] += list(definition)
+    variables.setJsonVariable("result", listed)
+
+
+def onProcessesDeployed(api, processes):
+    if not processes:
+        raise ValueError("nothing runs")
+    api.getDsfClientProvider().getLocal().create({"resourceType": "List", "title": " ".join(processes)})
+
+
 activities = {
     "variables": variables_, "targets": targets, "task": task, "access": access, "authorization": authorization,
     "questionnaire": questionnaire, "providers": providers, "client": client, "remote": remote, "configs": configs, "binary": binary,
     "services": services, "unallowed": unallowed, "bpmnError": bpmn_error, "handledError": HandledError,
     "translated": Translated, "absorbed": Absorbed, "fields": fields_, "form": Form, "sender": Sender,
-    "choosing": Choosing, "composing": Composing, "rolesOnly": RolesOnly,
+    "choosing": Choosing, "composing": Composing, "rolesOnly": RolesOnly, "members": members,
 }

@@ -12,7 +12,7 @@ use super::{Code, Plugins, Process, wire};
 use crate::bpe::engine::{CallKind, FrameId, WaitId};
 use crate::bpe::model::{Target, Variable, Variables};
 use crate::bpe::plugin::package::{OnFailure, Program};
-use crate::bpe::plugin::runner::{Limits, Shape};
+use crate::bpe::plugin::runner::{Limits, Offer};
 use crate::bpe::plugin::service::{Access, Capabilities, Services};
 use crate::bpe::plugin::{
     Activity, Delivery, FormMoment, Host, Performance, Performed, ProcessId, Tasks, js, worker,
@@ -24,7 +24,7 @@ use server::{World, world};
 const JS: &str = include_str!("main.js");
 const PYTHON: &str = include_str!("main.py");
 
-fn programs(base: &str) -> [(&'static str, Program, Vec<Shape>); 2] {
+fn programs(base: &str) -> [(&'static str, Program, Offer); 2] {
     let plugin = json!({
         "baseUrl": base, "definition": { "name": "conformance" }, "settings": { "limit": "10" },
         "logsData": false, "receivedResponse": "received",
@@ -42,11 +42,11 @@ fn programs(base: &str) -> [(&'static str, Program, Vec<Shape>); 2] {
         plugin,
     };
     let limits = Limits::default();
-    let js_shapes = js::shapes(&js, &limits).unwrap();
-    let python_shapes = worker::shapes(&python, &limits).unwrap();
+    let js_offer = js::offer(&js, &limits).unwrap();
+    let python_offer = worker::offer(&python, &limits).unwrap();
     [
-        ("JavaScript", Program::Js(js), js_shapes),
-        ("Python", Program::Worker(python), python_shapes),
+        ("JavaScript", Program::Js(js), js_offer),
+        ("Python", Program::Worker(python), python_offer),
     ]
 }
 
@@ -59,7 +59,7 @@ fn process(key: &str) -> ProcessId {
 
 /// The same code thrice: `may` has all capabilities, `may-not` none, `told-nothing` may use
 /// connections whose secrets it is not told.
-fn plugins(program: &Program, shapes: &[Shape], services: &Arc<Services>) -> Plugins {
+fn plugins(program: &Program, offer: &Offer, services: &Arc<Services>) -> Plugins {
     let runner = program.runner(
         Limits::default(),
         &json!({ "url": "http://proxy", "except": ["hospital.example"] }),
@@ -79,10 +79,12 @@ fn plugins(program: &Program, shapes: &[Shape], services: &Arc<Services>) -> Plu
     let made = |capabilities: Capabilities| Process {
         code: Some(Arc::new(Code {
             runner: Arc::clone(&runner),
-            shapes: shapes
+            shapes: offer
+                .activities
                 .iter()
                 .map(|shape| (shape.key.clone(), shape.clone()))
                 .collect(),
+            listens: offer.listens,
             capabilities: Arc::new(capabilities),
         })),
         on_failure: OnFailure::FailTask,
@@ -174,8 +176,8 @@ where
     for language in 0..2 {
         let world = world().await;
         let [js, python] = programs(&world.own.base);
-        let (name, program, shapes) = if language == 0 { js } else { python };
-        let plugins = plugins(&program, &shapes, &world.services);
+        let (name, program, offer) = if language == 0 { js } else { python };
+        let plugins = plugins(&program, &offer, &world.services);
         check(name, plugins, world).await;
     }
 }

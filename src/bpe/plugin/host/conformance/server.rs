@@ -33,7 +33,7 @@ pub(super) async fn world() -> World {
         "store:\n  base-url: {base}\n  basic-auth: {{ username: dsf, password: secret }}\n\
          keyed:\n  base-url: {base}\n  cert-auth: {{ certificate-file: keyed.crt, private-key-file: keyed.key }}\n\
          token:\n  base-url: {base}\n  bearer-auth: {{ token: bear }}\n\
-         oidc:\n  base-url: {base}\n  connect-timeout: PT5S\n  oidc-auth: {{ base-url: {base}, client-id: dsf, client-secret: hidden }}\n"
+         oidc:\n  base-url: {base}\n  connect-timeout: PT5S\n  oidc-auth: {{ base-url: {base}, client-id: dsf, client-secret: hidden, enable-debug-logging: true }}\n"
     );
     std::fs::write(&file, text).unwrap();
     let (connections, problems) = Connections::read(&file, None);

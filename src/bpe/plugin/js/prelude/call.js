@@ -18,6 +18,16 @@ const shared = {
   },
 };
 
+/** What plugin.toml says, as members and, as in Java, by getters. */
+function definition() {
+  const { name, version, resourceVersion, releaseDate, title, publisher, license } = plugin.definition;
+  const all = { name, version, resourceVersion, releaseDate, resourceReleaseDate: releaseDate, title, publisher, license };
+  for (const [member, value] of Object.entries(all)) {
+    all[`get${member[0].toUpperCase()}${member.slice(1)}`] = () => value ?? null;
+  }
+  return Object.freeze(all);
+}
+
 const api = Object.freeze({
   logger: Object.freeze({ debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") }),
   randomUUID: () => native.uuid(),
@@ -28,7 +38,7 @@ const api = Object.freeze({
     if (!Object.hasOwn(plugin.settings, name)) throw new Error(`plugin.toml has no [[setting]] named ${name}`);
     return plugin.settings[name];
   },
-  getProcessPluginDefinition: () => ({ ...plugin.definition }),
+  getProcessPluginDefinition: definition,
   getOrganizationProvider: () => organizationProvider,
   getEndpointProvider: () => endpointProvider,
   getTargetProvider: () => targetProvider,
@@ -49,19 +59,23 @@ const api = Object.freeze({
   getProxyConfig: () => part("services").proxyConfig,
 });
 
-/** The shapes of all entries, as JSON. */
-function shapes(activities) {
+/** What the module has for the host, as JSON. */
+function offer({ activities, onProcessesDeployed }) {
   if (activities === null || typeof activities !== "object") {
     throw new TypeError("the module must export an object named activities");
   }
-  return stringify(
-    Object.entries(activities).map(([key, entry]) => ({
+  if (onProcessesDeployed !== undefined && typeof onProcessesDeployed !== "function") {
+    throw new TypeError("what the module exports as onProcessesDeployed must be a function");
+  }
+  return stringify({
+    activities: Object.entries(activities).map(([key, entry]) => ({
       key,
       kind: entry === null ? "null" : typeof entry,
       members: typeof entry === "object" ? membersOf(entry) : [],
       businessKeyStrategy: entry?.businessKeyStrategy ?? null,
     })),
-  );
+    listens: onProcessesDeployed !== undefined,
+  });
 }
 
 const MEMBERS = [
@@ -74,11 +88,11 @@ function membersOf(entry) {
   return MEMBERS.filter((name) => typeof entry?.[name] === "function");
 }
 
-/** Runs one member of an entry; never throws, the answer says what happened. */
-async function call(activities, json) {
+/** Runs one member of an entry, or of the module itself; never throws, the answer says what happened. */
+async function call(exports, json) {
   const call = parse(json);
   const variables = new Variables(call);
-  const entry = activities[call.class];
+  const entry = call.class === null ? exports : exports.activities[call.class];
   let outcome;
   try {
     outcome = { value: (await run(entry, call, variables)) ?? null };
@@ -125,6 +139,9 @@ async function invoke(entry, call, variables) {
   switch (call.member) {
     case "call":
       return entry(api, variables, ...extras(call));
+    case "onProcessesDeployed":
+      await entry.onProcessesDeployed(api, call.processes);
+      return null;
     case "notify":
       return entry.notify(api, variables, ...extras(call));
     case "execute":
@@ -163,4 +180,4 @@ function failure(exception) {
   return { kind: "Error", message: String(exception) };
 }
 
-return { shapes, call, settle, api, Variables };
+return { offer, call, settle, api, Variables };

@@ -37,7 +37,14 @@ enum Authentication {
     None,
     Basic(String, Secret),
     Bearer(Secret),
-    Oidc(Box<(http::Settings, OidcProvider)>),
+    Oidc(Box<Oidc>),
+}
+
+/// Tokens of an OpenID provider.
+struct Oidc {
+    settings: http::Settings,
+    provider: OidcProvider,
+    tests_on_start: bool,
 }
 
 struct Ready {
@@ -89,10 +96,14 @@ impl Connections {
     /// Says of those that want it whether they can be reached.
     pub async fn test(&self) {
         for (id, connection) in &self.0 {
-            if !connection.tests_on_start {
-                continue;
-            }
-            match connection.tested().await {
+            let tested = match &connection.authentication {
+                _ if connection.tests_on_start => connection.tested().await,
+                Authentication::Oidc(oidc) if oidc.tests_on_start => {
+                    connection.opened().await.map(drop)
+                }
+                _ => continue,
+            };
+            match tested {
                 Ok(()) => tracing::info!(connection = id, "connection works"),
                 Err(refusal) => {
                     tracing::error!(connection = id, "connection fails: {}", refusal.message);
@@ -126,19 +137,7 @@ impl Connections {
                 "bearerAuthentication",
                 json!({ "token": told_secret(token) }),
             ),
-            Authentication::Oidc(oidc) => {
-                let provider = &oidc.1;
-                let secret = secrets.then_some(&provider.client_secret);
-                let way = json!({
-                    "id": id,
-                    "baseUrl": provider.base_url,
-                    "discoveryPath": provider.discovery_path,
-                    "clientId": provider.client_id,
-                    "clientSecret": secret,
-                    "requiredAudiences": provider.required_audiences,
-                });
-                ("oidcAuthentication", way)
-            }
+            Authentication::Oidc(oidc) => ("oidcAuthentication", oidc.described(id, secrets)?),
         };
         told[kind] = way;
         Ok(told)
@@ -178,17 +177,31 @@ impl Connections {
     }
 }
 
+impl Oidc {
+    fn described(&self, id: &str, secrets: bool) -> Result<Value, Refusal> {
+        let provider = &self.provider;
+        let mut told = client_config::of_client(&self.settings)?;
+        told["id"] = json!(id);
+        told["baseUrl"] = json!(provider.base_url);
+        told["startupConnectionTestEnabled"] = json!(self.tests_on_start);
+        told["discoveryPath"] = json!(provider.discovery_path);
+        told["clientId"] = json!(provider.client_id);
+        told["clientSecret"] = json!(secrets.then_some(&provider.client_secret));
+        told["requiredAudiences"] = json!(provider.required_audiences);
+        told["verifyAuthorizedPartyEnabled"] =
+            json!(provider.verify_authorized_party != Some(false));
+        Ok(told)
+    }
+}
+
 impl Connection {
     async fn ready(&self) -> Result<&Ready, Refusal> {
         self.client
             .get_or_try_init(async || {
                 let oidc = match &self.authentication {
                     Authentication::Oidc(oidc) => {
-                        let (settings, provider) = &**oidc;
-                        Some(oidc::Client::new(
-                            http::Client::new(settings)?,
-                            provider.clone(),
-                        ))
+                        let http = http::Client::new(&oidc.settings)?;
+                        Some(oidc::Client::new(http, oidc.provider.clone()))
                     }
                     _ => None,
                 };

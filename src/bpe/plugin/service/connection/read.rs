@@ -15,10 +15,10 @@ use x509_cert::der::oid::db::rfc5280::ID_KP_CLIENT_AUTH;
 use x509_cert::ext::pkix::ExtendedKeyUsage;
 
 use super::super::question::OidcProvider;
-use super::{Authentication, Connection};
+use super::{Authentication, Connection, Oidc};
 use crate::kernel::Secret;
 use crate::net::http;
-use crate::net::pem::KeyFiles;
+use crate::net::pem::{self, KeyFiles};
 
 const CONNECT: Duration = Duration::from_secs(2);
 const READ: Duration = Duration::from_secs(600);
@@ -111,6 +111,7 @@ impl<'a> Reader<'a> {
             connect_timeout: self.duration(entry, "connect-timeout", CONNECT),
             read_timeout: self.duration(entry, "read-timeout", read),
             proxy: proxy.cloned(),
+            logs: self.flag(entry, "enable-debug-logging", false),
             ..http::Settings::default()
         }
     }
@@ -162,11 +163,7 @@ impl<'a> Reader<'a> {
         }))
     }
 
-    fn oidc(
-        &mut self,
-        entry: &Yaml<'_>,
-        proxy: Option<&http::Proxy>,
-    ) -> Option<Box<(http::Settings, OidcProvider)>> {
+    fn oidc(&mut self, entry: &Yaml<'_>, proxy: Option<&http::Proxy>) -> Option<Box<Oidc>> {
         let settings = self.settings(entry, proxy, Duration::from_secs(10));
         let audiences = match entry.as_mapping_get("required-audience") {
             None => Vec::new(),
@@ -184,7 +181,11 @@ impl<'a> Reader<'a> {
             required_audiences: audiences,
             verify_authorized_party: Some(self.flag(entry, "verify-authorized-party", true)),
         };
-        Some(Box::new((settings, provider)))
+        Some(Box::new(Oidc {
+            tests_on_start: self.flag(entry, "test-connection-on-startup", false),
+            settings,
+            provider,
+        }))
     }
 
     fn part<T>(
@@ -285,7 +286,7 @@ impl<'a> Reader<'a> {
 /// The certificate of a PKCS#12 file that has its key.
 fn packed(path: &Path, password: Option<&Secret>) -> Result<X509, String> {
     let der = std::fs::read(path).map_err(|error| error.to_string())?;
-    let store = Pkcs12::from_der(&der).map_err(|_| "it is no PKCS#12 file".to_owned())?;
+    let store = Pkcs12::from_der(&der).map_err(|_| pem::not_pkcs12(&der).to_owned())?;
     let store = store
         .parse2(password.map_or("", Secret::expose))
         .map_err(|_| {

@@ -16,6 +16,7 @@ use x509_cert::der::oid::db::rfc5280::{ID_KP_CLIENT_AUTH, ID_KP_SERVER_AUTH};
 use x509_cert::ext::pkix::ExtendedKeyUsage;
 
 use super::{key, words};
+use crate::net::pem;
 
 /// All certificates of a PEM text, described.
 pub(super) fn read(pem: &str) -> Result<Value, String> {
@@ -162,8 +163,9 @@ pub(super) fn unpack(data: &str, password: &str) -> Result<Value, String> {
     let der = STANDARD
         .decode(data)
         .map_err(|error| format!("not base64: {error}"))?;
-    let parsed = Pkcs12::from_der(&der)
-        .and_then(|packed| packed.parse2(password))
+    let packed = Pkcs12::from_der(&der).map_err(|_| pem::not_pkcs12(&der).to_owned())?;
+    let parsed = packed
+        .parse2(password)
         .map_err(|stack| format!("not a PKCS#12 file with this password: {}", words(stack)))?;
     let private = parsed.pkey.as_ref().map(key::pem).transpose()?;
     let others = parsed.ca.into_iter().flatten();

@@ -166,4 +166,9 @@ fn certificates_and_key_stores_are_read_and_checked() {
     let same = json!({ "privateKey": unpacked["privateKey"],
         "publicKey": unpacked["certificates"][0]["publicKey"] });
     assert_eq!(ask(json!({ "isKeyPair": same })).unwrap(), json!(true));
+
+    // The first bytes of a key store in Java's own form.
+    let jks = json!({ "data": "/u3+7QAAAAI=", "password": "p" });
+    let refused = ask(json!({ "readKeyStore": jks })).unwrap_err();
+    assert!(refused.contains("keytool -importkeystore"), "{refused}");
 }

@@ -21,6 +21,9 @@ export default ({ native, ask, api }) => {
     isStartupConnectionTestEnabled() {
       return this.#told.startupConnectionTestEnabled;
     }
+    isDebugLoggingEnabled() {
+      return this.#told.debugLoggingEnabled;
+    }
     /** Milliseconds. */
     getConnectTimeout() {
       return this.#told.connectTimeout;
@@ -44,8 +47,15 @@ export default ({ native, ask, api }) => {
       return getters(this.#told.bearerAuthentication, ["token"]);
     }
     getOidcAuthentication() {
-      const names = ["id", "baseUrl", "discoveryPath", "clientId", "clientSecret", "requiredAudiences"];
-      return getters(this.#told.oidcAuthentication, names);
+      const told = this.#told.oidcAuthentication;
+      const names = ["id", "baseUrl", "discoveryPath", "clientId", "clientSecret", "requiredAudiences", "connectTimeout", "readTimeout"];
+      return told && Object.freeze({
+        ...getters(told, names),
+        getTrustStore: () => trustStore(told),
+        isStartupConnectionTestEnabled: () => told.startupConnectionTestEnabled,
+        isDebugLoggingEnabled: () => told.debugLoggingEnabled,
+        isVerifyAuthorizedPartyEnabled: () => told.verifyAuthorizedPartyEnabled,
+      });
     }
     /** Null where the address is reached without it. */
     getProxy() {

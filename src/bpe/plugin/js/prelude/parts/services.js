@@ -94,6 +94,10 @@ export default ({ native, plugin, ask, part, asBytes, isText, isBytes, isResourc
     /** `{ privateKey, certificates }`, as PEM. */
     readKeyStorePkcs12: (data, password) =>
       crypto({ readKeyStore: { data: native.encode64(asBytes(data)), password } }),
+    /** Java's own form is refused with the way to convert it. */
+    readKeyStoreJks(data, password) {
+      return this.readKeyStorePkcs12(data, password);
+    },
   };
 
   const pemOf = (certificate) => pem(certificate?.pem ?? certificate);
