@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 #[cfg(feature = "fhir")]
 use crate::config::watch;
 use crate::config::{Config, Needs, Sources};
-use crate::kernel::{Clock, Health, Shutdown, telemetry};
+use crate::kernel::{Alarm, Clock, Health, Shutdown, telemetry};
 use crate::net::http;
 use crate::store::{self, Database, Schema, Store};
 
@@ -97,14 +97,18 @@ pub enum Error {
 /// # Errors
 /// When a part cannot start; what has started by then is ended again.
 pub async fn serve(sources: Sources, config: Config, roles: &[Role]) -> Result<(), Error> {
-    telemetry::init(&config.telemetry())?;
+    let alarm = telemetry::init(&config.telemetry())?;
     for warning in config.roles.warnings() {
         tracing::warn!("{warning}");
     }
     let shutdown = Shutdown::new();
     shutdown.on_signals().map_err(Error::Signals)?;
     let database = Database::open(&config.store()).await?;
-    let started = start(&sources, &config, roles, &database, &shutdown).await;
+    let process = Process {
+        alarm,
+        shutdown: shutdown.clone(),
+    };
+    let started = start(&sources, &config, roles, &database, &process).await;
     if started.is_ok() {
         shutdown.begun().await;
     }
@@ -116,13 +120,20 @@ pub async fn serve(sources: Sources, config: Config, roles: &[Role]) -> Result<(
     started
 }
 
+/// What all parts of a process share.
+struct Process {
+    alarm: Alarm,
+    shutdown: Shutdown,
+}
+
 async fn start(
     sources: &Sources,
     config: &Config,
     roles: &[Role],
     database: &Database,
-    shutdown: &Shutdown,
+    process: &Process,
 ) -> Result<(), Error> {
+    let shutdown = &process.shutdown;
     let health = Health::new();
     for role in roles {
         let store = database.store(schema(*role)).await?;
@@ -130,7 +141,7 @@ async fn start(
         if schema(*role) == Schema::Fhir {
             start_fhir(sources, config, store, shutdown).await?;
         } else {
-            start_bpe(config, store, &health, shutdown)?;
+            start_bpe(config, store, &health, process)?;
         }
     }
     start_status(config, roles, &health, shutdown).await?;
@@ -179,16 +190,19 @@ fn start_bpe(
     config: &Config,
     store: Store,
     health: &Health,
-    shutdown: &Shutdown,
+    process: &Process,
 ) -> Result<(), Error> {
     let Some(settings) = config.engine() else {
         return Ok(());
     };
-    let judges = crate::bpe::role::Judges {
+    let surroundings = crate::bpe::role::Surroundings {
         validator: crate::command::validate::judging(),
         judge: std::sync::Arc::new(crate::command::plugin::judged),
+        health: health.clone(),
+        alarm: process.alarm.clone(),
+        clock: Clock::system(),
     };
-    crate::bpe::role::start(settings, judges, store, health, Clock::system(), shutdown)?;
+    crate::bpe::role::start(settings, surroundings, store, &process.shutdown)?;
     Ok(())
 }
 
@@ -198,7 +212,7 @@ async fn start_fhir(_: &Sources, _: &Config, _: Store, _: &Shutdown) -> Result<(
 }
 
 #[cfg(not(feature = "bpe"))]
-fn start_bpe(_: &Config, _: Store, _: &Health, _: &Shutdown) -> Result<(), Error> {
+fn start_bpe(_: &Config, _: Store, _: &Health, _: &Process) -> Result<(), Error> {
     Err(Error::NotBuiltIn("bpe"))
 }
 

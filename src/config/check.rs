@@ -79,6 +79,7 @@ impl Config {
         let mail = when(needs.bpe, || Mail::read(reader, "mail"));
         if let Some(Some(mail)) = &mail {
             whole_identity(reader, mail);
+            reachable_administrators(reader, mail);
         }
         let database = Database::read(reader, "database");
         let status = Status::read(reader, "status");
@@ -134,6 +135,24 @@ fn whole_identity(reader: &mut Reader<'_>, mail: &Mail) {
             "and mail.client-private-key belong together, and one is missing",
             "set both, or neither",
         );
+    }
+}
+
+/// Mails to administrators need a server and somebody who reads them.
+fn reachable_administrators(reader: &mut Reader<'_>, mail: &Mail) {
+    let wanted = [
+        ("test-on-start", mail.test_on_start),
+        ("on-error", mail.on_error),
+    ];
+    for (key, _) in wanted.into_iter().filter(|(_, wanted)| *wanted) {
+        if mail.host.is_none() || mail.to.is_empty() {
+            reader.fault(
+                "mail",
+                key,
+                "is on, but mail.host or mail.to is not set",
+                "set both, or switch it off",
+            );
+        }
     }
 }
 

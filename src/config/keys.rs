@@ -178,7 +178,8 @@ section! {
 }
 
 section! {
-    /// Mail that plugins send. Without a host, mails are written to the log.
+    /// Mail that plugins send, and mails to administrators. Without a host, mails are written to the
+    /// log.
     Mail "mail" {
         /// Mail server.
         host "host": optional String = "mail.hospital.example.org",
@@ -206,12 +207,21 @@ section! {
         smime_keystore_password "smime-keystore-password": optional Secret = "secret",
         /// Who sends.
         from "from": default String = "DSF BPE <noreply@localhost>",
-        /// Who receives what plugins do not address.
+        /// Who receives mails to administrators, and what plugins do not address.
         to "to": default Vec<String> = "",
         /// Who receives a copy.
         cc "cc": default Vec<String> = "",
         /// Who receives answers.
         reply_to "reply-to": default Vec<String> = "",
+        /// Whether each start of the BPE role sends a mail to `to`, to see that mail works.
+        test_on_start "test-on-start": default bool = "false",
+        /// Whether errors in the log of a process with the BPE role are sent to `to`, at most one mail
+        /// a minute.
+        on_error "on-error": default bool = "false",
+        /// Lines of the log before an error that the mail has, too.
+        on_error_lines "on-error-lines": default u16 = "4",
+        /// Where the whole log is, for those who read such a mail.
+        on_error_location "on-error-location": optional String = "journalctl -u dsf-bpe",
     }
 }
 

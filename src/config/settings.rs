@@ -112,6 +112,7 @@ impl Config {
                 .as_ref()
                 .map(|file| file.0.clone()),
             mail: self.mail.as_ref()?.settings(),
+            notice: self.mail.as_ref()?.notice(),
             limits: crate::bpe::plugin::runner::Limits {
                 compute: self.bpe.compute_limit,
                 ..crate::bpe::plugin::runner::Limits::default()
@@ -164,6 +165,18 @@ impl crate::config::keys::Mail {
             to: self.to.clone(),
             cc: self.cc.clone(),
             reply_to: self.reply_to.clone(),
+        }
+    }
+
+    #[must_use]
+    pub fn notice(&self) -> crate::bpe::role::notice::Settings {
+        use crate::bpe::role::notice::{OnError, Settings};
+        Settings {
+            test_on_start: self.test_on_start,
+            on_error: self.on_error.then(|| OnError {
+                lines: self.on_error_lines.into(),
+                location: self.on_error_location.clone(),
+            }),
         }
     }
 }

@@ -116,6 +116,16 @@ impl Setting for u32 {
     }
 }
 
+impl Setting for bool {
+    // Without quotation marks, as numbers are.
+    const SHAPE: Shape = Shape::Number;
+    const EXPECTED: &'static str = "true or false";
+
+    fn parse(text: &str, _: &Path) -> Result<Self, String> {
+        text.parse().map_err(|_| String::new())
+    }
+}
+
 impl Setting for SocketAddr {
     const EXPECTED: &'static str = "an IP address with a port, such as 127.0.0.1:8443";
 

@@ -3,6 +3,7 @@
 //! Everything here is handed around as a value, so that tests can replace it; nothing here
 //! knows what the rest of the program does with it.
 
+pub mod alarm;
 pub mod clock;
 pub mod health;
 pub mod random;
@@ -13,6 +14,7 @@ pub mod telemetry;
 #[cfg(test)]
 pub mod testing;
 
+pub use alarm::Alarm;
 pub use clock::Clock;
 pub use health::Health;
 pub use random::Random;

@@ -3,8 +3,12 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use super::Alarm;
 
 /// How log events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,21 +36,27 @@ pub enum Error {
     Twice,
 }
 
-/// Starts logging for the whole process.
+/// Starts logging for the whole process; what it answers tells of errors.
 ///
 /// # Errors
 /// When the level makes no sense, or when logging runs already.
-pub fn init(settings: &Settings) -> Result<(), Error> {
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter(&settings.level)?)
-        .with_writer(std::io::stderr);
+pub fn init(settings: &Settings) -> Result<Alarm, Error> {
+    let alarm = Alarm::default();
+    let events = tracing_subscriber::registry()
+        .with(filter(&settings.level)?)
+        .with(alarm.clone());
+    let lines = fmt::layer().with_writer(std::io::stderr);
     let terminal = std::io::stderr().is_terminal();
     let started = match settings.format {
-        Format::Human => lines.with_ansi(terminal).try_init(),
-        Format::Auto if terminal => lines.try_init(),
-        Format::Auto | Format::Json => lines.json().flatten_event(true).try_init(),
+        Format::Human => events.with(lines.with_ansi(terminal)).try_init(),
+        Format::Auto if terminal => events.with(lines).try_init(),
+        Format::Auto | Format::Json => {
+            let lines = lines.json().flatten_event(true);
+            events.with(lines).try_init()
+        }
     };
-    started.map_err(|_| Error::Twice)
+    started.map_err(|_| Error::Twice)?;
+    Ok(alarm)
 }
 
 /// Reads a level; also the check that the configuration makes.

@@ -3,6 +3,7 @@
 //! The own FHIR server may start later than we do, also in the same process: everything that
 //! needs it is repeated until it answers, and the health check says what it waits for.
 
+pub mod notice;
 mod plugins;
 mod progress;
 
@@ -16,7 +17,7 @@ use crate::bpe::plugin::runner::Limits;
 use crate::bpe::plugin::service::{Connections, Outfit, Services, Validator};
 use crate::bpe::plugin::{deploy, own};
 use crate::bpe::runtime::{self, Runtime};
-use crate::kernel::{Backoff, Clock, Health, Random, Shutdown};
+use crate::kernel::{Alarm, Backoff, Clock, Health, Random, Shutdown};
 use crate::net::http;
 use crate::net::mail::{self, Mailer};
 use crate::store::Store;
@@ -39,6 +40,7 @@ pub struct Settings {
     /// YAML file of the FHIR servers that plugins may use by their names.
     pub fhir_connections: Option<PathBuf>,
     pub mail: mail::Settings,
+    pub notice: notice::Settings,
     /// What one call of plugin code may use up.
     pub limits: Limits,
     pub deploy: deploy::Settings,
@@ -68,12 +70,16 @@ pub enum Error {
     Deployment(#[from] deploy::Error),
 }
 
-/// Those who know what is valid.
-pub struct Judges {
+/// What the rest of the process does for the role.
+pub struct Surroundings {
     /// Judges resources for plugin code.
     pub validator: Option<Arc<Validator>>,
     /// Judges the resources of plugins before they are deployed.
     pub judge: Arc<Judge>,
+    pub health: Health,
+    /// Where errors of the log can be heard.
+    pub alarm: Alarm,
+    pub clock: Clock,
 }
 
 /// Starts the role; returns as soon as its settings are known to be usable. The rest happens on
@@ -83,20 +89,31 @@ pub struct Judges {
 /// When the client certificate or the plugin folder cannot be used.
 pub fn start(
     settings: Settings,
-    judges: Judges,
+    surroundings: Surroundings,
     store: Store,
-    health: &Health,
-    clock: Clock,
     shutdown: &Shutdown,
 ) -> Result<(), Error> {
+    let Surroundings {
+        validator,
+        judge,
+        health,
+        alarm,
+        clock,
+    } = surroundings;
     let client = http::Client::new(&settings.client)?;
     let server = Arc::new(Server::new(client.clone(), &settings.fhir_base_url));
-    let services = services(&settings, client, &server, judges.validator)?;
+    let mailer = Arc::new(Mailer::new(settings.mail.clone())?);
+    let writer = notice::Writer {
+        mailer: Arc::clone(&mailer),
+        organization: settings.organization.clone(),
+    };
+    writer.start(&settings.notice, &alarm, shutdown);
+    let services = services(&settings, client, &server, (validator, mailer));
     let services = Arc::new(services);
     let with = With {
         server: Arc::clone(&server),
         services: Arc::clone(&services),
-        judge: judges.judge,
+        judge,
         limits: settings.limits,
         clock: clock.clone(),
     };
@@ -113,9 +130,10 @@ pub fn start(
         installation,
         server,
         runtime,
-        health: health.clone(),
+        health,
     };
-    shutdown.spawn(starting.run(Progress::register(health)));
+    let progress = Progress::register(&starting.health);
+    shutdown.spawn(starting.run(progress));
     shutdown.spawn(async move { services.test_connections().await });
     Ok(())
 }
@@ -125,8 +143,8 @@ fn services(
     settings: &Settings,
     client: http::Client,
     server: &Arc<Server>,
-    validator: Option<Arc<Validator>>,
-) -> Result<Services, Error> {
+    (validator, mailer): (Option<Arc<Validator>>, Arc<Mailer>),
+) -> Services {
     let proxy = settings.client.proxy.as_ref();
     let (connections, problems) = match &settings.fhir_connections {
         Some(path) => Connections::read(path, proxy),
@@ -135,7 +153,7 @@ fn services(
     for problem in problems {
         tracing::error!("a connection is not used: {problem}");
     }
-    Ok(Services::new(Outfit {
+    Services::new(Outfit {
         client,
         own: settings.client.clone(),
         outward: http::Settings {
@@ -144,9 +162,9 @@ fn services(
         },
         local: server.clone(),
         connections,
-        mailer: Mailer::new(settings.mail.clone())?,
+        mailer,
         validator,
-    }))
+    })
 }
 
 /// The work of a start.

@@ -2,6 +2,8 @@
 
 mod signature;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;

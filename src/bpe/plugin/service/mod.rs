@@ -45,7 +45,7 @@ pub struct Outfit {
     /// The own FHIR server.
     pub local: Arc<dyn LocalFhir>,
     pub connections: Connections,
-    pub mailer: Mailer,
+    pub mailer: Arc<Mailer>,
     /// Absent where this program was built without the validator.
     pub validator: Option<Arc<Validator>>,
 }
@@ -59,7 +59,7 @@ pub struct Services {
     own: http::Settings,
     outward: http::Settings,
     connections: Connections,
-    mailer: Mailer,
+    mailer: Arc<Mailer>,
     validator: Option<Arc<Validator>>,
     /// Base address of the own FHIR server, without a slash at its end.
     base: String,

@@ -76,7 +76,7 @@ pub(super) fn outfit(stand_in: &StandIn) -> Outfit {
         own: outward.clone(),
         outward,
         connections: Connections::default(),
-        mailer: mail::Mailer::new(mail).unwrap(),
+        mailer: Arc::new(mail::Mailer::new(mail).unwrap()),
         validator: None,
     }
 }
