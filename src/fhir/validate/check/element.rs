@@ -9,7 +9,7 @@ use super::trail::Trail;
 use super::value::is_absolute;
 use crate::fhir::validate::finding::Finding;
 use crate::fhir::validate::library::Missing;
-use crate::fhir::validate::profile::{self, Profile, RuleId, TypeRule};
+use crate::fhir::validate::profile::{self, Constraint, Profile, RuleId, TypeRule};
 use crate::fhir::validate::spot::Spot;
 use crate::r4::outcome::IssueType;
 use crate::r4::table::{Content, Primitive};
@@ -69,30 +69,37 @@ impl<'a> Judge<'a> {
         if id != 0 {
             self.native(named, spot, trail, by)?;
         }
-        if let Some(family) = rule.family {
-            if id != 0 && own.is_none() {
-                self.of_type_root(profile, id, spot, trail);
+        let looked_up;
+        let core = match named {
+            _ if id == 0 || own.is_some() => None,
+            Some(kind) => kind.core(),
+            // Elements that only their resource has are no types of their own.
+            None if spot.type_name.contains('.') => None,
+            None => {
+                looked_up = profile::of_core(spot.type_name);
+                looked_up.as_deref()
             }
+        };
+        if let Some(core) = core {
+            self.of_type_root(core, &rule.constraints, spot, trail);
+        }
+        if let Some(family) = rule.family {
             return self.family(profile, &profile.families[family], spot, trail);
         }
-        if own.is_none()
-            && id != 0
-            && let Some(core) = profile::of_core(spot.type_name)
-        {
-            self.of_type_root(profile, id, spot, trail);
-            if let Some(family) = core.rules[0].family {
-                return self.family(&core, &core.families[family], spot, trail);
-            }
+        match core.and_then(|core| Some((core, core.rules[0].family?))) {
+            Some((core, family)) => self.family(core, &core.families[family], spot, trail),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The constraints that a data type puts on all its elements, unless the rule repeats them.
-    fn of_type_root(&mut self, profile: &Profile, id: RuleId, spot: Spot<'a>, trail: &Trail<'_>) {
-        let Some(core) = profile::of_core(spot.type_name) else {
-            return;
-        };
-        let said = &profile.rules[id].constraints;
+    fn of_type_root(
+        &mut self,
+        core: &Profile,
+        said: &[Constraint],
+        spot: Spot<'a>,
+        trail: &Trail<'_>,
+    ) {
         for constraint in &core.rules[0].constraints {
             if !said.iter().any(|one| one.key == constraint.key) {
                 self.constraint(constraint, spot, trail);

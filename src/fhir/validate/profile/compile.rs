@@ -1,6 +1,7 @@
 //! From a snapshot to rules.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -213,6 +214,7 @@ fn read(element: &Element, shown: &str) -> Rule {
         code: kind.text("code").unwrap_or_default().into(),
         profiles: texts(kind, "profile"),
         targets: texts(kind, "targetProfile"),
+        core: OnceLock::new(),
     });
     Rule {
         path: shown.into(),

@@ -8,7 +8,7 @@ mod constraint;
 mod discriminator;
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, OnceLock, PoisonError, RwLock};
 
 use serde_json::Value;
 
@@ -58,6 +58,15 @@ pub struct TypeRule {
     pub code: Box<str>,
     pub profiles: Vec<String>,
     pub targets: Vec<String>,
+    core: OnceLock<Option<Arc<Profile>>>,
+}
+
+impl TypeRule {
+    /// The rules of the base type, looked up once: they never change.
+    #[must_use]
+    pub fn core(&self) -> Option<&Profile> {
+        self.core.get_or_init(|| of_core(&self.code)).as_deref()
+    }
 }
 
 #[derive(Debug)]
