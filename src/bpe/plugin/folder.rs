@@ -11,6 +11,10 @@ use std::time::SystemTime;
 
 use super::package::{Files, Found, Package, Problem, Refused, Site, candidates, load};
 
+/// A package counts as written once so many looks in a row have found the same.
+const AT_REST: u32 = 2;
+/// One that is gone may be one that is being replaced.
+const GONE: u32 = 10;
 /// Files of one package folder that are looked at.
 const MOST_FILES: usize = 2_000;
 
@@ -31,8 +35,8 @@ pub struct Folder {
 struct Slot {
     /// What was read last.
     stamp: Option<Stamp>,
-    /// Seen once and not yet read: somebody may still be writing.
-    next: Option<Stamp>,
+    /// Not read yet, since somebody may still be writing; and how many looks have found just this.
+    next: Option<(Stamp, u32)>,
     /// In force.
     current: Option<Package>,
     /// Read, and not yet in force.
@@ -116,22 +120,25 @@ impl Folder {
                 slot.next = None;
                 return true;
             }
-            // A package that is gone may be one that is being replaced.
-            let seen = stamp.clone().unwrap_or_default();
-            if slot.next.as_ref() != Some(&seen) {
-                slot.next = Some(seen);
+            if !slot.is_at_rest(stamp.as_ref()) {
                 return true;
             }
             changed = true;
-            slot.next = None;
             slot.refused = false;
             slot.stamp = stamp;
             if slot.stamp.is_some() {
-                slot.fresh = Some(read(path, site, judge));
+                let package = read(path, site, &slot.unless_known(judge));
+                slot.fresh = Some(package);
             }
             slot.stamp.is_some()
         });
         Ok(changed)
+    }
+
+    /// Something has changed that has not come to rest yet.
+    #[must_use]
+    pub fn is_moving(&self) -> bool {
+        self.slots.values().any(|slot| slot.next.is_some())
     }
 
     /// What is to be in force now. What is in force keeps its processes; a package that wants one
@@ -191,6 +198,29 @@ impl Folder {
 }
 
 impl Slot {
+    /// Whether what this look has found was found often enough to be read.
+    fn is_at_rest(&mut self, found: Option<&Stamp>) -> bool {
+        let enough = if found.is_some() { AT_REST } else { GONE };
+        let found = found.cloned().unwrap_or_default();
+        let looks = match self.next.take() {
+            Some((same, looks)) if same == found => looks + 1,
+            _ => 1,
+        };
+        if looks < enough {
+            self.next = Some((found, looks));
+        }
+        looks >= enough
+    }
+
+    /// Resources that are in force already are known to be valid: whoever edits code need not wait
+    /// for them.
+    fn unless_known<'a>(&'a self, judge: &'a Judge) -> impl Fn(&Package) -> Vec<Problem> + 'a {
+        |package| match &self.current {
+            Some(current) if current.resources == package.resources => Vec::new(),
+            _ => judge(package),
+        }
+    }
+
     /// Brings what was read into force, unless it is refused. A package that others stand in the
     /// way of is tried again when they have changed.
     fn settle(&mut self, found: &mut Found) {
@@ -213,7 +243,11 @@ impl Slot {
     }
 }
 
-fn read(path: &Path, site: &Site<'_>, judge: &Judge) -> Result<Package, Refused> {
+fn read(
+    path: &Path,
+    site: &Site<'_>,
+    judge: &dyn Fn(&Package) -> Vec<Problem>,
+) -> Result<Package, Refused> {
     let files = if path.is_dir() {
         Files::folder(path)
     } else {

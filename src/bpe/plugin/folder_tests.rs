@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Folder, Judge};
+use super::{Folder, GONE, Judge};
 use crate::bpe::plugin::package::{Files, Found, Problem, Site, Substitutes};
 
 fn site() -> Site<'static> {
@@ -115,6 +115,11 @@ fn changes_of_the_folder_come_into_force_or_are_refused_as_a_whole() {
 
     edit(&mine.join("main.js"), "export konst", "export const");
     edit(&mine.join("plugin.toml"), "1.0.4.0", "1.0.5.0");
+    edit(
+        &mine.join("fhir/CodeSystem/ping.json"),
+        "DSF Ping",
+        "DSF Pang",
+    );
     folder.look(&site(), judge).unwrap();
     assert!(folder.look(&site(), judge).unwrap());
     let found = folder.found();
@@ -142,7 +147,11 @@ fn changes_of_the_folder_come_into_force_or_are_refused_as_a_whole() {
     );
 
     fs::remove_dir_all(&mine).unwrap();
-    folder.look(&site(), judge).unwrap();
+    for _ in 1..GONE {
+        assert!(!folder.look(&site(), judge).unwrap(), "it may come back");
+        assert!(folder.is_moving());
+    }
     assert!(folder.look(&site(), judge).unwrap());
+    assert!(!folder.is_moving());
     assert_eq!(origins(&folder.found()), ["a-mine-too 1.0.2.0"]);
 }

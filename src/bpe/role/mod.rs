@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bpe::exchange::{self, Server};
+use crate::bpe::plugin::deploy::{self, Kept};
 use crate::bpe::plugin::folder::Judge;
+use crate::bpe::plugin::own;
 use crate::bpe::plugin::runner::Limits;
 use crate::bpe::plugin::service::{Connections, Outfit, Services, Validator};
-use crate::bpe::plugin::{deploy, own};
 use crate::bpe::runtime::{self, Runtime};
 use crate::kernel::{Alarm, Backoff, Clock, Health, Random, Shutdown};
 use crate::net::http;
@@ -221,7 +222,8 @@ impl Starting {
                 configured: self.settings.organization.clone(),
             });
         }
-        self.installation.deploy(self.runtime.store()).await?;
+        let store = self.runtime.store();
+        self.installation.deploy(store, Kept::Checked).await?;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Error, Settings};
 use crate::bpe::exchange::Server;
-use crate::bpe::plugin::deploy::State;
+use crate::bpe::plugin::deploy::{Kept, State, Wish};
 use crate::bpe::plugin::folder::{Folder, Judge};
 use crate::bpe::plugin::installed::Installed;
 use crate::bpe::plugin::package::{Found, Package, Refused, Site, Substitutes};
@@ -15,9 +15,10 @@ use crate::bpe::plugin::{Host, Plugins, ProcessId, deploy};
 use crate::kernel::{Clock, Shutdown};
 use crate::store::Store;
 
-/// Between two looks at the folder. A change counts once it was seen twice, so that an edit is in
-/// force within a second or two.
-const LOOK: Duration = Duration::from_millis(400);
+/// Between two looks at the folder.
+const LOOK: Duration = Duration::from_millis(250);
+/// The same while somebody writes in it: a change counts once it has come to rest.
+const WATCH: Duration = Duration::from_millis(100);
 /// When to ask the own FHIR server again for what it has refused, or could not answer.
 const AGAIN: Duration = Duration::from_secs(30);
 
@@ -79,9 +80,18 @@ impl Installation {
 
     /// Brings what was found into force; packages that the own FHIR server refuses are left as
     /// they were, and told.
-    pub(super) async fn deploy(&mut self, store: &Store) -> Result<Vec<Refused>, deploy::Error> {
+    pub(super) async fn deploy(
+        &mut self,
+        store: &Store,
+        kept: Kept,
+    ) -> Result<Vec<Refused>, deploy::Error> {
         let local = self.with.server.as_ref();
-        let report = deploy::deploy(local, store, &self.found, &self.deploy).await?;
+        let wish = Wish {
+            found: &self.found,
+            settings: &self.deploy,
+            kept,
+        };
+        let report = deploy::deploy(local, store, wish).await?;
         for refused in &report.refused {
             complain(refused);
         }
@@ -136,8 +146,9 @@ impl Installation {
     pub(super) async fn follow(mut self, store: &Store, shutdown: &Shutdown) {
         let mut retry = self.retry();
         loop {
+            let pause = if self.folder.is_moving() { WATCH } else { LOOK };
             tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = shutdown.begun() => return,
             }
             let due = retry.is_some_and(|at| at <= Instant::now());
@@ -147,7 +158,8 @@ impl Installation {
             }
             let changed = self.look().await;
             if changed || due {
-                self.change(store).await;
+                let kept = if due { Kept::Checked } else { Kept::Trusted };
+                self.change(store, kept).await;
                 retry = self.retry();
                 // Asking the server again has often led to nothing new.
                 if changed || self.in_force != self.announced {
@@ -190,7 +202,7 @@ impl Installation {
     }
 
     /// Puts in force what the folder holds now.
-    async fn change(&mut self, store: &Store) {
+    async fn change(&mut self, store: &Store, kept: Kept) {
         let found = self.folder.found();
         tell(&found);
         let before = std::mem::replace(&mut self.found, found);
@@ -198,7 +210,7 @@ impl Installation {
         // must not change before their model does.
         let both: Vec<Package> = [&self.found.packages[..], &before.packages[..]].concat();
         self.install(&both);
-        match self.deploy(store).await {
+        match self.deploy(store, kept).await {
             Ok(refused) if refused.is_empty() => {}
             Ok(refused) => {
                 self.folder.refuse(&before, &refused);

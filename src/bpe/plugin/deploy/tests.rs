@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use serde_json::{Value, json};
 
 use super::plan::{Known, State, Step, Wanted, plan};
-use super::{Settings, deploy};
+use super::{Kept, Settings, Wish, deploy};
 use crate::bpe::plugin::local_fhir::{Request, Response};
 use crate::bpe::plugin::package::{Found, Package};
 use crate::bpe::plugin::testing::{FakeFhir, ok, ping_pong};
@@ -173,8 +173,8 @@ async fn a_deployment_is_remembered_by_the_next_one() {
         ..Found::default()
     };
     let methods: Mutex<Vec<Vec<String>>> = Mutex::default();
-    let run = async |server: FakeFhir, found: &Found, settings: &Settings| {
-        let report = deploy(&server, &store, found, settings).await.unwrap();
+    let wished = async |server: FakeFhir, wish: Wish<'_>| {
+        let report = deploy(&server, &store, wish).await.unwrap();
         let sent = server.taken().into_iter().map(|request| {
             let body = request.body.unwrap();
             let entries = body["entry"].as_array().unwrap();
@@ -183,6 +183,15 @@ async fn a_deployment_is_remembered_by_the_next_one() {
         });
         methods.lock().unwrap().push(sent.collect());
         report
+    };
+    let run = async |server: FakeFhir, found: &Found, settings: &Settings| {
+        let kept = Kept::Checked;
+        let wish = Wish {
+            found,
+            settings,
+            kept,
+        };
+        wished(server, wish).await
     };
 
     let active = Settings::default();
@@ -199,9 +208,16 @@ async fn a_deployment_is_remembered_by_the_next_one() {
     };
     let members = altered.packages[0].resources[0].resource.members_mut();
     members.insert("title".to_owned(), json!("changed without a new version"));
-    for _ in 0..2 {
-        let report = run(server("", ""), &altered, &active).await;
+    for kept in [Kept::Checked, Kept::Checked, Kept::Trusted] {
+        let (found, settings) = (&altered, &active);
+        let wish = Wish {
+            found,
+            settings,
+            kept,
+        };
+        let report = wished(server("", ""), wish).await;
         assert_eq!(report.changed, ["ping-pong/fhir/CodeSystem/ping.json"]);
+        assert_eq!(report.processes.len(), 3);
     }
     let retired = Settings {
         retired: vec!["dsfdev_pong|1.0".to_owned()],
@@ -225,6 +241,7 @@ async fn a_deployment_is_remembered_by_the_next_one() {
             vec!["17 GET, return=representation", "1 POST, return=minimal"],
             vec!["17 GET, return=representation"],
             vec!["17 GET, return=representation"],
+            vec![],
             vec!["15 GET, return=representation", "2 PUT, return=minimal"],
             vec!["17 DELETE, return=minimal"],
         ]
