@@ -1,10 +1,13 @@
 //! Plugins that change while a node runs (docs/adr/0027): what is edited comes into force, what is
 //! broken does not, and the code is told of it (spec/bpe.md §5.7, `ProcessPluginDeploymentListener`).
 
+use std::fs;
+use std::process::Command;
 use std::sync::Arc;
 
 use super::harness::organization::{PATIENCE, Request, outputs};
 use super::harness::{Organization, Package, World, until};
+use super::letter::{LETTER, completed, say, write};
 
 const CALM: &str = "http://example.org/bpe/Process/calm|1.0";
 
@@ -69,4 +72,79 @@ async fn an_edit_is_in_force_without_a_restart_and_a_broken_one_is_not() {
         logged(&hospital, told).await;
     }
     assert_eq!(word(&hospital).await, "second", "what ran goes on");
+}
+
+/// The release of the package in this folder, which tells the log when it is in force.
+fn release(package: &Package, folder: &str, version: &str) {
+    let at = package.folder().join(folder);
+    let text = fs::read_to_string(at.join("plugin.toml")).unwrap();
+    let line = text.lines().find(|line| line.starts_with("version"));
+    let text = text.replace(line.unwrap(), &format!("version = \"{version}\""));
+    fs::write(at.join("plugin.toml"), text).unwrap();
+}
+
+fn copy(package: &Package, from: &str, to: &str) {
+    let at = |name: &str| package.folder().join(name);
+    let copied = Command::new("cp")
+        .arg("-r")
+        .args([at(from), at(to)])
+        .status();
+    assert!(copied.unwrap().success());
+}
+
+async fn in_force(hospital: &Organization, version: &str, times: usize) {
+    let line = format!("{version} is in force");
+    let found = async || hospital.engine().log().matches(&line).count() >= times;
+    until(&line, PATIENCE, found).await;
+}
+
+/// Spec/bpe.md §5.8, §12.3: releases are replaced, taken back, put side by side and removed; what
+/// runs goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn releases_come_and_go_and_what_runs_goes_on() {
+    let package = Package::of_tests("letter");
+    let code = fs::read_to_string(package.folder().join("letter/main.js")).unwrap();
+    let told = "export const onProcessesDeployed = (api) =>
+        api.logger.info(`${api.getProcessPluginDefinition().getVersion()} is in force`);";
+    package.add("letter", "main.js", &format!("{code}{told}"));
+    let world = Arc::new(World::recorded());
+    let hospital = Organization::start(&world, "bpe-a", &package, &[]).await;
+    hospital.offers(&[LETTER]).await;
+    in_force(&hospital, "1.0.0.0", 1).await;
+    let start = write(&hospital, "inner").await;
+    hospital.waits("answer", 1).await;
+
+    release(&package, "letter", "1.0.0.1");
+    in_force(&hospital, "1.0.0.1", 1).await;
+    release(&package, "letter", "1.0.0.0");
+    in_force(&hospital, "1.0.0.0", 2).await;
+    let answer = say(&hospital, "answer", "inner", None).await;
+    completed(&hospital, &answer).await;
+
+    copy(&package, "letter", "next");
+    release(&package, "next", "1.1.0.0");
+    let next = LETTER.replace("1.0", "1.1");
+    hospital.offers(&[LETTER, &next]).await;
+
+    // Out of the plugin folder and back.
+    fs::rename(
+        package.folder().join("letter"),
+        package.folder().join("../kept-letter"),
+    )
+    .unwrap();
+    let query = "ActivityDefinition?url=http://example.org/bpe/Process/letter&version=1.0";
+    let gone = async || hospital.local().search(query).await.is_empty();
+    until("the process is removed", PATIENCE, gone).await;
+    assert_eq!(hospital.task(&start).await["status"], "in-progress");
+    hospital.offers(&[&next]).await;
+    fs::rename(
+        package.folder().join("../kept-letter"),
+        package.folder().join("letter"),
+    )
+    .unwrap();
+    hospital.offers(&[LETTER]).await;
+    let last = say(&hospital, "last", "inner", None).await;
+    for task in [start, last] {
+        completed(&hospital, &task).await;
+    }
 }

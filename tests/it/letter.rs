@@ -12,7 +12,7 @@ use super::harness::sample::path;
 use super::harness::socket::built_in;
 use super::harness::{Listener, Organization, Package, World, until};
 
-const LETTER: &str = "http://example.org/bpe/Process/letter|1.0";
+pub const LETTER: &str = "http://example.org/bpe/Process/letter|1.0";
 const INPUT: &str = "http://example.org/fhir/CodeSystem/letter";
 const MESSAGE: &str = "http://dsf.dev/fhir/CodeSystem/bpmn-message";
 
@@ -36,7 +36,7 @@ fn letter<'a>(message: &'a str, profile: &'a str, key: &'a str, inputs: Vec<Valu
 }
 
 /// Starts the process on one of its ways, whose name is the business key as well.
-async fn write(hospital: &Organization, way: &str) -> String {
+pub async fn write(hospital: &Organization, way: &str) -> String {
     let profile = "http://example.org/fhir/StructureDefinition/task-write|1.0";
     let inputs = vec![text(INPUT, "way", way)];
     hospital
@@ -45,7 +45,12 @@ async fn write(hospital: &Organization, way: &str) -> String {
 }
 
 /// A message for a conversation, perhaps with a correlation key.
-async fn say(hospital: &Organization, name: &str, key: &str, correlation: Option<&str>) -> String {
+pub async fn say(
+    hospital: &Organization,
+    name: &str,
+    key: &str,
+    correlation: Option<&str>,
+) -> String {
     let profile = format!("http://example.org/fhir/StructureDefinition/task-{name}|1.0");
     let inputs = correlation.map(|key| text(MESSAGE, "correlation-key", key));
     let inputs = inputs.into_iter().collect();
@@ -54,7 +59,7 @@ async fn say(hospital: &Organization, name: &str, key: &str, correlation: Option
         .await
 }
 
-async fn completed(hospital: &Organization, task: &str) -> Value {
+pub async fn completed(hospital: &Organization, task: &str) -> Value {
     let ended = hospital.ended(task).await;
     assert_eq!(ended["status"], "completed", "{ended:#}");
     assert_eq!(
