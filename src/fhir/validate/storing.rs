@@ -114,6 +114,13 @@ fn what_is_wrong_with_a_profile_is_told_at_its_element() {
         ),
         (json!([married("one")]), None),
         (
+            json!([element(
+                "Patient.active",
+                json!({ "meaningWhenMissing": "x" })
+            )]),
+            Some(("meaning-when-missing", "[0]")),
+        ),
+        (
             json!([name, married("other")]),
             Some(("binding-wider", "[1]")),
         ),
@@ -156,5 +163,48 @@ fn an_extension_stands_at_elements_of_r4() {
         extension["context"][0]["expression"] = json!(expression);
         let found = errors(&library, &extension);
         assert_eq!(found.is_empty(), is_sound, "{expression}: {found:?}");
+    }
+}
+
+/// The one profile that types of R4 themselves use.
+#[test]
+fn a_simple_quantity_has_no_comparator() {
+    let library = Library::of(&own());
+    let broken = |low: Value| {
+        let group = json!({
+            "resourceType": "Group", "type": "person", "actual": true,
+            "characteristic": [{
+                "code": { "text": "age" }, "valueRange": { "low": low }, "exclude": false,
+            }],
+        });
+        let findings = judge(&library, &group, &[]).unwrap();
+        let errors = findings.into_iter().filter(Finding::is_error);
+        errors.map(|finding| finding.rule).collect::<Vec<_>>()
+    };
+    assert_eq!(broken(json!({ "value": 1 })), Vec::<String>::new());
+    assert_eq!(
+        broken(json!({ "value": 1, "comparator": "<" })),
+        ["cardinality-max"]
+    );
+}
+
+#[test]
+fn the_version_of_a_system_stands_in_its_own_element() {
+    let library = Library::of(&own());
+    for (system, version, is_sound) in [
+        ("http://example.org/codes", Some("1.0"), true),
+        ("http://example.org/codes|1.0", Some("1.0"), true),
+        ("http://example.org/codes|2.0", Some("1.0"), false),
+        ("http://example.org/codes|2.0", None, false),
+    ] {
+        let mut include = json!({ "system": system });
+        if let Some(version) = version {
+            include["version"] = json!(version);
+        }
+        let set = json!({
+            "resourceType": "ValueSet", "url": "http://example.org/set", "status": "active",
+            "compose": { "include": [include] },
+        });
+        assert_eq!(errors(&library, &set).is_empty(), is_sound, "{system}");
     }
 }

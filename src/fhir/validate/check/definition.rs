@@ -43,6 +43,9 @@ impl<'a> Judge<'a> {
         for (index, element) in definition.differential.iter().enumerate() {
             self.expressions(element, (index, trail));
             self.bounds(&definition, element, (index, trail));
+            if definition.is_constraint {
+                self.meaning(element, (index, trail));
+            }
         }
         self.contexts(&definition, trail);
         if definition.base.is_some() && value.text("derivation").is_none() {
@@ -199,6 +202,16 @@ impl<'a> Judge<'a> {
                 let kind = (Severity::Warning, IssueType::NotSupported);
                 self.tell(kind, place, "expression", text);
             }
+        }
+    }
+
+    /// What a missing element means is said by types, and by extensions.
+    fn meaning(&mut self, element: &Element, place: (usize, &Trail<'_>)) {
+        let path = element.text("path").unwrap_or_default();
+        let is_extension = path == "Extension" || path.ends_with(".extension");
+        if element.contains_key("meaningWhenMissing") && !is_extension {
+            let text = format!("{path}: a profile has no meaningWhenMissing; leave it out");
+            self.say(IssueType::Value, place, "meaning-when-missing", text);
         }
     }
 

@@ -66,6 +66,17 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// The version of a system stands in its own element.
+    fn versioned(&mut self, system: &str, version: Option<&str>, trail: &Trail<'_>) {
+        let own = system.split_once('|').map(|(_, own)| own);
+        if let Some(own) = own.filter(|own| !own.is_empty() && version != Some(own)) {
+            let text = format!(
+                "ValueSet.compose.include: the version of {system} belongs into version: '{own}'"
+            );
+            self.error(IssueType::Value, trail, "value-set-system", text);
+        }
+    }
+
     /// Enumerated codes should be codes of their system.
     fn value_set(&mut self, set: &Value, trail: &Trail<'_>) -> Result<(), Missing> {
         for include in set
@@ -79,6 +90,7 @@ impl<'a> Judge<'a> {
             if !is_absolute(system) {
                 self.relative(system, trail);
             }
+            self.versioned(system, include.text("version"), trail);
             if include.items("concept").next().is_none() {
                 continue;
             }

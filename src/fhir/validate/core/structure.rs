@@ -40,9 +40,26 @@ impl Table {
     }
 }
 
+/// The only profile that types of R4 themselves use: a Quantity without comparator.
+const SIMPLE: &str = "SimpleQuantity";
+
+fn simple_quantity() -> Option<Definition> {
+    let mut definition = definition("Quantity")?;
+    definition.url = format!("{STRUCTURE}{SIMPLE}");
+    definition.base = Some(format!("{STRUCTURE}Quantity"));
+    definition.is_constraint = true;
+    let comparator = |element: &&mut Element| element["path"] == "Quantity.comparator";
+    let comparator = definition.snapshot.iter_mut().find(comparator)?;
+    comparator.insert("max".to_owned(), json!("0"));
+    Some(definition)
+}
+
 /// The definition of a base type, with its snapshot.
 #[must_use]
 pub fn definition(type_name: &str) -> Option<Definition> {
+    if type_name == SIMPLE {
+        return simple_quantity();
+    }
     let (header, rows) = TABLE.types.get(type_name)?;
     let mut columns = header.split('\t').skip(1);
     let kind = match columns.next()? {
