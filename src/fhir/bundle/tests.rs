@@ -72,16 +72,21 @@ async fn service() -> Arc<Service> {
     Arc::new(service.unwrap())
 }
 
-/// Statements that a transaction of these entries takes; all of them succeed.
-async fn statements(service: &Arc<Service>, entries: Vec<Value>) -> usize {
-    let count = entries.len();
+/// The answers to a transaction of these entries, all of which succeed.
+async fn answers(service: &Arc<Service>, entries: Vec<Value>) -> Vec<Value> {
     let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": entries});
     let bundle = Resource::from_value(bundle).unwrap();
-    let counted = || service.store().statements.load(Ordering::Relaxed);
-    let before = counted();
     let (preference, handling) = (Preference::Minimal, Handling::Strict);
     let answer = execute(service, &Peer::Loader, &bundle, preference, handling).await;
-    assert_eq!(answer.unwrap().list("entry").count(), count);
+    answer.unwrap().list("entry").cloned().collect()
+}
+
+/// Statements that a transaction of these entries takes.
+async fn statements(service: &Arc<Service>, entries: Vec<Value>) -> usize {
+    let count = entries.len();
+    let counted = || service.store().statements.load(Ordering::Relaxed);
+    let before = counted();
+    assert_eq!(answers(service, entries).await.len(), count);
     counted() - before
 }
 
@@ -194,4 +199,38 @@ async fn further_entries_of_a_transaction_take_hardly_further_statements() {
         assert!(further <= (MANY - FEW) / 20, "{counts:?}");
     }
     println!("{counts:?}");
+    let answers = answers(&service, allow_list(MANY / 3, 2_000_000)).await;
+    let version = |member: usize| answers[1 + 3 * member]["response"]["etag"].clone();
+    // In all seven, or only in the long ones.
+    assert_eq!(
+        (version(3), version(100)),
+        (json!("W/\"7\""), json!("W/\"4\""))
+    );
+}
+
+/// §6.2, §6.3, §6.5: an entry finds what those before it have left, also where nothing of it is in
+/// the database yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_finds_what_those_before_it_have_left() {
+    let service = service().await;
+    let mut old = patients(3);
+    answers(&service, old.clone()).await;
+    // The second is deleted and made anew, the first exists still, the third was never there.
+    let (again, deleted) = (patients(1), old.remove(1));
+    let condition = deleted["request"]["ifNoneExist"].as_str().unwrap();
+    let mut entries = vec![
+        old.remove(0),
+        json!({"request": {"method": "DELETE", "url": format!("Patient?{condition}")}}),
+        deleted.clone(),
+        again[0].clone(),
+        again[0].clone(),
+    ];
+    entries[4]["fullUrl"] = json!(urn());
+    let answers = answers(&service, entries).await;
+    let status = |answer: &Value| answer["response"]["status"].as_str().unwrap().to_owned();
+    let statuses: Vec<String> = answers.iter().map(status).collect();
+    let expected = ["200 OK", "200 OK", "201 Created", "201 Created", "200 OK"];
+    assert_eq!(statuses, expected);
+    let location = |index: usize| answers[index]["response"]["location"].clone();
+    assert_eq!(location(3), location(4));
 }
