@@ -122,6 +122,10 @@ pub async fn serve(sources: Sources, config: Config, roles: &[Role]) -> Result<(
 
 /// What all parts of a process share.
 struct Process {
+    #[cfg_attr(
+        not(feature = "bpe"),
+        expect(dead_code, reason = "engines write mails about errors")
+    )]
     alarm: Alarm,
     shutdown: Shutdown,
 }
