@@ -7,11 +7,15 @@
 //! oracle.sh run models/*.toml
 //! ```
 //!
+//! A few models in a thousand are refused by both, at deployment: a sub-process that waits twice for
+//! the same message or signal. The oracle counts ids up over all files of a call and Operaton sorts
+//! them as texts, so what differs is played once more alone.
+//!
 //! Where Operaton 1.0.3 differs in a thousand models, and why we stay:
 //!
 //! * Inclusive joins (11): it looks at a join when a token arrives and never again, so an instance
 //!   may stick when the last token that could still come is gone (`spec/bpmn.md` S-GW-I3).
-//! * A message to all receivers (1): it fails when one receiver takes away another's subscription;
+//! * A message to all receivers (2): it fails when one receiver takes away another's subscription;
 //!   each receiver has a step of its own here, and one that is gone is passed over (S-COR-5).
 
 use std::fmt::Write;
@@ -376,15 +380,15 @@ fn observed(world: &World) -> String {
     text
 }
 
-/// Plays a random scenario and writes it down.
-fn write(folder: &Path, seed: u64) {
+/// Plays a random scenario and writes it down; the error is that of a model that nobody may deploy.
+fn write(folder: &Path, seed: u64) -> Result<(), String> {
     let name = format!("random-{seed:05}");
     std::fs::write(folder.join(format!("{name}.bpmn")), model(seed)).unwrap();
     let head = format!("name = \"{name}\"\nmodels = [\"{name}.bpmn\"]\n{HEAD}");
     let scenario: Scenario = toml::from_str(&head).unwrap();
     let mut world = World::new(&scenario, folder.to_owned(), None).unwrap();
     if let Err(error) = world.deploy(&scenario.models) {
-        panic!("{name}: {error}");
+        return Err(format!("{name}: {error}"));
     }
     let mut rng = StdRng::seed_from_u64(seed);
     let mut text = head;
@@ -405,6 +409,7 @@ fn write(folder: &Path, seed: u64) {
         action.clone_from(all.choose(&mut rng).unwrap());
     }
     std::fs::write(folder.join(format!("{name}.toml")), text).unwrap();
+    Ok(())
 }
 
 #[test]
@@ -415,7 +420,14 @@ fn differential() {
     std::fs::create_dir_all(&folder).unwrap();
     let count = std::env::var("DSF_DIFFERENTIAL_COUNT").ok();
     let count = count.and_then(|text| text.parse().ok()).unwrap_or(100);
+    let mut refused = 0;
     for seed in 0..count {
-        write(&folder, seed);
+        if let Err(reason) = write(&folder, seed) {
+            refused += 1;
+            println!("{reason}");
+            // Operaton refuses it too: two subscriptions of one scope to one message or signal.
+            assert!(reason.contains("waits twice for the "), "{reason}");
+        }
     }
+    println!("{refused} of {count} models are refused");
 }
