@@ -15,8 +15,8 @@ use crate::bpe::plugin::{Host, Plugins, ProcessId, deploy};
 use crate::kernel::{Clock, Shutdown};
 use crate::store::Store;
 
-/// Between two looks at the folder.
-const LOOK: Duration = Duration::from_millis(250);
+/// Between two looks at the folder: an idle node does nothing more often than once a second.
+const LOOK: Duration = Duration::from_secs(1);
 /// The same while somebody writes in it: a change counts once it has come to rest.
 const WATCH: Duration = Duration::from_millis(100);
 /// When to ask the own FHIR server again for what it has refused, or could not answer.
