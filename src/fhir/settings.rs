@@ -3,8 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use jiff::SignedDuration;
+
 use super::audit;
-use crate::net::tls;
+use crate::net::pem::KeyFiles;
+use crate::net::{http, tls};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -30,6 +33,45 @@ pub struct Settings {
     pub validation: Validation,
     pub audit: audit::Settings,
     pub limits: Limits,
+}
+
+impl Settings {
+    /// Of a mailbox that listens nowhere and takes what it is given: one within a program.
+    #[must_use]
+    pub fn within(base_url: String, organization: String) -> Self {
+        Self {
+            base_url,
+            listen: ([127, 0, 0, 1], 0).into(),
+            organization,
+            tls: tls::Settings {
+                server: KeyFiles {
+                    certificate: PathBuf::new(),
+                    private_key: PathBuf::new(),
+                    password: None,
+                },
+                client_cas: None,
+                client_certificate: tls::ClientCertificate::Required,
+                revocation: None,
+                fetch: http::Settings::default(),
+            },
+            trusted_proxies: Vec::new(),
+            initial_bundle: None,
+            client_certificate: None,
+            page_count: 20,
+            max_body_size: 64 << 20,
+            extra: ExtraInteractions::default(),
+            validation: Validation::On,
+            audit: audit::Settings {
+                reads: audit::Reads::None,
+                keep: SignedDuration::from_hours(24),
+            },
+            limits: Limits {
+                rate: u32::MAX,
+                connections: u32::MAX,
+                parallel: u32::MAX,
+            },
+        }
+    }
 }
 
 /// What is offered beside the interactions of the Java DSF (docs/adr/0034).

@@ -12,15 +12,18 @@ use tokio::task::JoinSet;
 
 use super::harness::sample::{SID, path, patient, tag, with, word};
 use super::harness::socket::subscribe;
-use super::harness::{Launch, Listener, ORGANIZATION, World, until};
+use super::harness::{Launch, Listener, ORGANIZATION, Server, World, until};
+
+/// Started at once, on an empty database: one migrates and loads, the other waits.
+async fn two_nodes() -> (Server, Server) {
+    let (world, database) = (Arc::new(World::new()), fresh_database().await);
+    let node = || Launch::of(&world, "local").database(&database);
+    tokio::join!(node().start(), node().elsewhere().start())
+}
 
 #[tokio::test]
 async fn what_is_written_at_one_node_is_pushed_and_obeyed_by_the_other() {
-    let (world, database) = (Arc::new(World::new()), fresh_database().await);
-    let node = || Launch::of(&world, "local").database(&database);
-    // At once, on an empty database: one migrates and loads, the other waits.
-    let (first, second) = tokio::join!(node().start(), node().elsewhere().start());
-
+    let (first, second) = two_nodes().await;
     let word = word();
     let subscription = subscribe(&first.local(), &format!("Patient?identifier={SID}|{word}")).await;
     let mut socket = Listener::bound(&second.local(), &subscription).await;
@@ -66,10 +69,7 @@ fn profile(url: &str, identifiers: u32) -> serde_json::Value {
 
 #[tokio::test]
 async fn a_profile_written_at_one_node_is_what_the_other_judges_by() {
-    let (world, database) = (Arc::new(World::new()), fresh_database().await);
-    let node = || Launch::of(&world, "local").database(&database);
-    let first = node().start().await;
-    let second = node().elsewhere().start().await;
+    let (first, second) = two_nodes().await;
     let (here, there) = (first.local(), second.local());
     let word = word();
     let url = format!("http://example.org/fhir/StructureDefinition/sworn-{word}");
@@ -106,10 +106,7 @@ async fn a_profile_written_at_one_node_is_what_the_other_judges_by() {
 
 #[tokio::test]
 async fn codes_that_change_at_one_node_are_what_the_other_judges_by() {
-    let (world, database) = (Arc::new(World::new()), fresh_database().await);
-    let node = || Launch::of(&world, "local").database(&database);
-    let first = node().start().await;
-    let second = node().elsewhere().start().await;
+    let (first, second) = two_nodes().await;
     let (here, there) = (first.local(), second.local());
     let word = word();
     let base = format!("http://example.org/fhir/{word}");

@@ -296,7 +296,7 @@ mod tests {
         let (mut state, pages) = begun(&graph);
         assert_eq!(pages.len(), 70);
         let first = serde_json::to_string(&state).unwrap();
-        assert!(first.len() < 2000, "{first}");
+        assert!(first.len() < 1000, "{first}");
         for (at, (id, page)) in pages.into_iter().enumerate() {
             let trigger = go_on(&page);
             assert_eq!(trigger.page(), id);

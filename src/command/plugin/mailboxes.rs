@@ -22,9 +22,7 @@ use crate::fhir::service::Peer;
 use crate::fhir::{self, Service, initial};
 use crate::kernel::Clock;
 use crate::net::http::{self, Client};
-use crate::net::pem::KeyFiles;
 use crate::net::pki::{Authority, Profile};
-use crate::net::tls;
 use crate::r4::{Node, Resource};
 use crate::store::{Database, Schema, Store};
 
@@ -169,7 +167,7 @@ impl Opening<'_> {
         let store = Store::open(&settings, Schema::Fhir).await?;
         let client = Client::new(&http::Settings::default())?;
         let service = Service::open(
-            settings_of(self.name),
+            fhir::Settings::within(address(self.name), self.name.to_owned()),
             Roles::default(),
             store,
             client,
@@ -220,42 +218,6 @@ impl Opening<'_> {
 
 fn address(name: &str) -> String {
     format!("https://{name}/fhir")
-}
-
-/// Settings of a mailbox that listens nowhere.
-fn settings_of(name: &str) -> fhir::Settings {
-    fhir::Settings {
-        base_url: address(name),
-        listen: ([127, 0, 0, 1], 0).into(),
-        organization: name.to_owned(),
-        tls: tls::Settings {
-            server: KeyFiles {
-                certificate: PathBuf::new(),
-                private_key: PathBuf::new(),
-                password: None,
-            },
-            client_cas: None,
-            client_certificate: tls::ClientCertificate::Required,
-            revocation: None,
-            fetch: http::Settings::default(),
-        },
-        trusted_proxies: Vec::new(),
-        initial_bundle: None,
-        client_certificate: None,
-        page_count: 20,
-        max_body_size: 64 * 1024 * 1024,
-        extra: fhir::ExtraInteractions::default(),
-        validation: fhir::Validation::On,
-        audit: fhir::audit::Settings {
-            reads: fhir::audit::Reads::None,
-            keep: SignedDuration::from_hours(24),
-        },
-        limits: fhir::Limits {
-            rate: u32::MAX,
-            connections: u32::MAX,
-            parallel: u32::MAX,
-        },
-    }
 }
 
 fn certificate(authority: &Authority, name: &str) -> anyhow::Result<Certificate> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -11,11 +10,9 @@ use super::{Preference, execute};
 use crate::auth::Roles;
 use crate::fhir::search::Handling;
 use crate::fhir::service::{Peer, Service};
-use crate::fhir::settings::{ExtraInteractions, Limits, Settings, Validation};
+use crate::fhir::settings::{Settings, Validation};
 use crate::kernel::Clock;
 use crate::net::http::{self, Client};
-use crate::net::pem::KeyFiles;
-use crate::net::tls;
 use crate::r4::Resource;
 use crate::store::testing::fresh_database;
 use crate::store::{Schema, Store};
@@ -26,48 +23,16 @@ const ORGANIZATION: &str = "http://dsf.dev/sid/organization-identifier";
 const ENDPOINT: &str = "http://dsf.dev/sid/endpoint-identifier";
 const PARENT: &str = "parent.example";
 
-/// Settings of a mailbox that listens nowhere and judges nothing.
-fn settings() -> Settings {
-    Settings {
-        base_url: BASE.to_owned(),
-        listen: ([127, 0, 0, 1], 0).into(),
-        organization: "own.example".to_owned(),
-        tls: tls::Settings {
-            server: KeyFiles {
-                certificate: "none".into(),
-                private_key: "none".into(),
-                password: None,
-            },
-            client_cas: None,
-            client_certificate: tls::ClientCertificate::Required,
-            revocation: None,
-            fetch: http::Settings::default(),
-        },
-        trusted_proxies: Vec::new(),
-        initial_bundle: None,
-        client_certificate: None,
-        page_count: 20,
-        max_body_size: 64 << 20,
-        extra: ExtraInteractions::default(),
-        validation: Validation::Off,
-        audit: crate::fhir::audit::Settings {
-            reads: crate::fhir::audit::Reads::None,
-            keep: SignedDuration::from_hours(24),
-        },
-        limits: Limits {
-            rate: u32::MAX,
-            connections: u32::MAX,
-            parallel: u32::MAX,
-        },
-    }
-}
-
 async fn service() -> Arc<Service> {
     let store = Store::open(&fresh_database().await, Schema::Fhir)
         .await
         .unwrap();
     let client = Client::new(&http::Settings::default()).unwrap();
-    let (settings, roles) = (settings(), Roles::default());
+    let settings = Settings {
+        validation: Validation::Off,
+        ..Settings::within(BASE.to_owned(), "own.example".to_owned())
+    };
+    let roles = Roles::default();
     let service = Service::open(settings, roles, store, client, Clock::system()).await;
     Arc::new(service.unwrap())
 }

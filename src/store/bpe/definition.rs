@@ -272,16 +272,10 @@ pub async fn timers(conn: &mut AsyncPgConnection) -> Result<Vec<StartTimer>, Err
 
 /// Seconds until the next start timer is due.
 pub async fn next_timer(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error> {
-    #[derive(QueryableByName)]
-    struct Next {
-        #[diesel(sql_type = Nullable<diesel::sql_types::Double>)]
-        seconds: Option<f64>,
-    }
-    let row: Next = statement(
+    super::seconds_until(
+        conn,
         "select extract(epoch from min(t.due) - clock_timestamp())::float8 as seconds
          from start_timer t join definition d on d.id = t.definition where not d.suspended",
     )
-    .get_result(conn)
-    .await?;
-    Ok(row.seconds)
+    .await
 }

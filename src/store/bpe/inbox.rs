@@ -59,6 +59,13 @@ pub async fn receive(
     Ok(rows == 1)
 }
 
+/// Whether nothing older of the same conversation is open, unless it waits for its receiver.
+const NEXT: &str = "not exists (
+    select 1 from inbox e
+    where e.business_key = i.business_key and e.status in ('received', 'claiming', 'claimed')
+        and e.held_until is null and (e.received, e.task) < (i.received, i.task)
+    offset 0)";
+
 /// Leases the oldest open Tasks, at most one of each business key at a time, so that messages of
 /// one conversation are handled in the order in which they came. A Task that waits for its
 /// receiver does not block the ones behind it.
@@ -67,17 +74,11 @@ pub async fn take(
     most: i64,
     lease_seconds: f64,
 ) -> Result<Vec<Entry>, Error> {
-    let rows = statement(
+    let rows = statement(format!(
         "with open as (
              select task from inbox i
              where status in ('received', 'claiming', 'claimed') and due <= statement_timestamp()
-                 and not exists (
-                     select 1 from inbox e
-                     where e.business_key = i.business_key
-                         and e.status in ('received', 'claiming', 'claimed')
-                         and e.held_until is null
-                         and (e.received, e.task) < (i.received, i.task)
-                     offset 0)
+                 and {NEXT}
              order by received limit $1 for update skip locked)
          update inbox set
              status = case when inbox.status = 'received' then 'claiming' else inbox.status end,
@@ -88,7 +89,7 @@ pub async fn take(
          returning inbox.task, inbox.version, before.status, inbox.document, inbox.business_key,
              inbox.lease_epoch, inbox.attempts,
              coalesce(inbox.held_until < clock_timestamp(), false) as overdue",
-    )
+    ))
     .bind::<BigInt, _>(most)
     .bind::<Double, _>(lease_seconds)
     .load(conn)
@@ -246,18 +247,14 @@ pub async fn fail(
 pub async fn next_due(conn: &mut AsyncPgConnection) -> Result<Option<f64>, Error> {
     super::seconds_until(
         conn,
-        "select (
+        format!(
+            "select (
              select extract(epoch from i.due - clock_timestamp())::float8
              from inbox i where status in ('received', 'claiming', 'claimed')
                  and i.due > '-infinity'
-                 and not exists (
-                     select 1 from inbox e
-                     where e.business_key = i.business_key
-                         and e.status in ('received', 'claiming', 'claimed')
-                         and e.held_until is null
-                         and (e.received, e.task) < (i.received, i.task)
-                     offset 0)
-             order by i.due limit 1) as seconds",
+                 and {NEXT}
+             order by i.due limit 1) as seconds"
+        ),
     )
     .await
 }

@@ -40,7 +40,7 @@ pub type Epoch = i64;
 /// nothing when nothing is.
 async fn seconds_until(
     conn: &mut AsyncPgConnection,
-    text: &'static str,
+    text: impl Into<String>,
 ) -> Result<Option<f64>, Error> {
     #[derive(QueryableByName)]
     struct Next {
