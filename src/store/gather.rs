@@ -23,6 +23,9 @@ pub(super) trait Batch: Send + Sync + 'static {
     const CROWD: usize;
     /// Most jobs of one batch.
     const MOST: usize;
+    /// How often a lane lets everything else that is ready go first, before it takes what has
+    /// gathered: worth more than once where a batch is over so soon that few come meanwhile.
+    const ROUNDS: usize = 1;
 
     /// An answer for each job, in their order.
     fn run(
@@ -116,7 +119,9 @@ impl<B: Batch> Lane<B> {
         while let Some(gathered) = self.next() {
             self.serve(gathered).await;
             // Those who have their answers may have more to do: they come along instead of behind.
-            tokio::task::yield_now().await;
+            for _ in 0..B::ROUNDS {
+                tokio::task::yield_now().await;
+            }
         }
     }
 

@@ -55,7 +55,7 @@ enum What {
 /// A request that was refused.
 #[derive(Debug)]
 pub struct Refused {
-    pub identity: Option<Identity>,
+    pub identity: Option<Arc<Identity>>,
     /// Of whoever was not admitted as anybody.
     pub certificate: Option<Arc<Certificate>>,
     /// A name of docs/security.md, or the code of the issue in the answer.

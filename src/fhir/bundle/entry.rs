@@ -134,7 +134,7 @@ impl Ground<'_> {
     ) -> Result<(), Stop> {
         let (stored, leniency) = match done {
             Done::Created(stored) => (stored, Leniency::None),
-            Done::Updated(stored) => (stored, Leniency::of_update(&stored.resource)),
+            Done::Updated(stored) => (stored, Leniency::of_update(stored.resource())),
             _ => return Ok(()),
         };
         let holder = Holder {

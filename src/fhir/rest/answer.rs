@@ -83,7 +83,22 @@ pub fn resource(service: &Arc<Service>, resource: &Resource, wanted: &Wanted) ->
 pub fn stored(service: &Arc<Service>, stored: Stored, wanted: &Wanted) -> HttpResponse {
     let mut builder = begin(StatusCode::OK, wanted);
     describe(&mut builder, &stored, wanted);
-    filled(service, builder, &service.document(stored), wanted)
+    shown(service, builder, stored, wanted)
+}
+
+/// The version as the body. As it is asked for most, it may have been written before.
+fn shown(
+    service: &Arc<Service>,
+    mut builder: HttpResponseBuilder,
+    stored: Stored,
+    wanted: &Wanted,
+) -> HttpResponse {
+    let is_usual =
+        wanted.media.format == Format::Json && !wanted.pretty && wanted.summary.is_none();
+    match stored.json().filter(|_| is_usual) {
+        Some(json) => builder.body(json),
+        None => filled(service, builder, &service.document(stored), wanted),
+    }
 }
 
 /// The document as the body; content of Binaries streams into it.
@@ -167,9 +182,7 @@ pub fn written(
             let outcome = Outcome::information(IssueType::Informational, text).to_resource();
             builder.body(document(&outcome, &asked.wanted))
         }
-        Return::Representation => {
-            filled(service, builder, &service.document(stored), &asked.wanted)
-        }
+        Return::Representation => shown(service, builder, stored, &asked.wanted),
     }
 }
 

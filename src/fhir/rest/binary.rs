@@ -138,7 +138,7 @@ impl Call<'_> {
 
     /// The content of a stored Binary, or a part of it.
     pub(super) fn raw(&self, stored: Stored) -> Result<HttpResponse, Fault> {
-        let content_type = match stored.resource.str("contentType") {
+        let content_type = match stored.resource().str("contentType") {
             Some(text) if !text.is_empty() => text.to_owned(),
             _ => "application/octet-stream".to_owned(),
         };
@@ -195,7 +195,7 @@ impl Call<'_> {
             .insert_header((header::VARY, "Accept"))
             .insert_header((header::ACCEPT_RANGES, "bytes"));
         let context = stored
-            .resource
+            .resource()
             .get("securityContext")
             .and_then(|c| c.text("reference"));
         if let Some(context) = context {

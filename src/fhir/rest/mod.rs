@@ -52,14 +52,11 @@ pub fn configure(
     statements: Statements,
     config: &mut web::ServiceConfig,
 ) {
-    let path = url::Url::parse(&service.settings().base_url)
-        .map(|url| url.path().trim_end_matches('/').to_owned())
-        .unwrap_or_default();
     config
         .app_data(web::Data::from(Arc::clone(service)))
         .app_data(web::Data::new(sockets))
         .app_data(web::Data::new(statements))
-        .service(web::scope(&path).default_service(web::to(dispatch)))
+        .service(web::scope(service.base_path()).default_service(web::to(dispatch)))
         .default_service(web::to(elsewhere));
 }
 
@@ -241,15 +238,15 @@ async fn route(
     service: &Arc<Service>,
     peer: Peer,
 ) -> Result<HttpResponse, Fault> {
-    let base = url::Url::parse(&service.settings().base_url)
-        .map(|url| url.path().trim_end_matches('/').to_owned())
-        .unwrap_or_default();
     check_head(request)?;
     let path = request.path();
     if path.contains("%2F") || path.contains("%2f") || path.contains("%00") || path.contains("..") {
         return Err(Fault::bad_request_without_words());
     }
-    let path = path.strip_prefix(&base).unwrap_or(path).replace("%24", "$");
+    let path = path
+        .strip_prefix(service.base_path())
+        .unwrap_or(path)
+        .replace("%24", "$");
     let path = path.strip_prefix('/').unwrap_or(&path);
     let segments: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
     let call = Call {

@@ -224,9 +224,9 @@ impl Ground<'_> {
             return Ok(rows::current(self.conn().await?, kind, id).await?);
         }
         let ids = ahead.with_next(id);
-        let seen = rows::read_all(self.conn().await?, &ids).await?;
+        let found = rows::current_all(self.conn().await?, &ids).await?;
         let known = &mut self.progress.ahead.rows;
-        known.extend(seen.found.into_iter().map(|row| (row.id, row)));
+        known.extend(found.into_iter().map(|row| (row.id, row)));
         Ok(known.remove(&id).filter(|row| row.kind == kind))
     }
 

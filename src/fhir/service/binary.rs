@@ -123,8 +123,9 @@ impl Service {
     /// never held whole, however many Binaries a Bundle has: see [`Service::pieces`].
     #[must_use]
     pub fn document(&self, stored: Stored) -> Resource {
-        let mut resource = stored.resource;
-        if let Some(Content { id, size }) = stored.content {
+        let content = stored.content;
+        let mut resource = stored.into_resource();
+        if let Some(Content { id, size }) = content {
             let mark = Value::String(format!("{}{id}:{size}{MARK_END}", self.marks));
             resource.members_mut().insert("data".to_owned(), mark);
         }

@@ -1,9 +1,12 @@
 //! The interactions with one resource.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::condition::{Condition, Match};
 use super::ground::{Ground, parsed};
+use super::held::Version;
 use super::stop::Stop;
 use super::stored::{Stored, gone};
 use super::write::Incoming;
@@ -150,6 +153,11 @@ impl Service {
     }
 }
 
+/// A stored document.
+fn resource(id: Uuid, document: &str) -> Result<Resource, Fault> {
+    parsed(document).ok_or_else(|| Fault::internal(format!("document of {id} is broken")))
+}
+
 fn several(kind: ResourceType, criteria: &str) -> Fault {
     Fault::multiple_matches(format!(
         "Multiple {kind} resources with criteria '{criteria}' exist"
@@ -211,50 +219,62 @@ impl Ground<'_> {
         version: Option<i64>,
     ) -> Result<Stored, Stop> {
         self.flush().await?;
+        let held = self.service.held.get(id);
+        let known = held.as_ref().map(|version| version.number);
         let seen = match self.conn.as_deref_mut() {
-            Some(conn) => rows::read(conn, kind, id).await?,
-            None => self.service.reads.run(kind, id).await?,
+            Some(conn) => rows::head(conn, id, known).await?,
+            None => self.service.reads.run(id, known).await?,
         };
         if seen.generation != self.directory.generation() {
             return Err(Stop::Stale);
         }
-        let newest = seen.found.ok_or_else(Fault::unknown)?;
-        let row = match version {
-            None => self.not_deleted(newest)?,
-            Some(number) if number == newest.version => newest,
-            Some(number) if number == newest.version + 1 => match newest.deleted {
-                Some(at) => return Err(gone(&newest, at, self.base_url()).into()),
-                None => return Err(Fault::unknown().into()),
-            },
-            Some(number) => rows::superseded(self.conn().await?, kind, id, number)
-                .await?
-                .ok_or_else(Fault::unknown)?,
-        };
-        let resource = self.readable(&row).await?;
-        self.saw(Act::Read, kind, (id, row.version));
-        let Row {
-            version,
-            last_updated,
-            content,
-            ..
-        } = row;
-        Ok(Stored::shown(id, version, last_updated, resource, content))
-    }
-
-    fn not_deleted(&self, row: Row) -> Result<Row, Stop> {
-        match row.deleted {
-            Some(at) => Err(gone(&row, at, self.base_url()).into()),
-            None => Ok(row),
+        let newest = seen.found.filter(|head| head.kind == kind);
+        let newest = newest.ok_or_else(Fault::unknown)?;
+        let wanted = version.unwrap_or(newest.version);
+        if let Some(at) = newest.deleted
+            && (version.is_none() || wanted == newest.version + 1)
+        {
+            let deleted = (kind, id, newest.version);
+            return Err(gone(deleted, at, self.base_url()).into());
         }
+        if wanted != newest.version {
+            return self.superseded(kind, id, wanted).await;
+        }
+        let version = match (newest.document, held) {
+            (None, Some(held)) if held.number == wanted => held,
+            (document, _) => {
+                let document = document.unwrap_or_default();
+                let version = Version::new(wanted, resource(id, &document)?, document.len());
+                let version = Arc::new(version);
+                self.service.held.hold(id, &version);
+                version
+            }
+        };
+        self.readable(kind, &version.resource).await?;
+        self.saw(Act::Read, kind, (id, wanted));
+        let (at, shown) = (newest.last_updated, Arc::clone(&version.shown));
+        Ok(Stored::held((id, wanted), at, shown, newest.content))
     }
 
-    /// The resource, if this identity may read the version in the row.
-    pub async fn readable(&mut self, row: &Row) -> Result<Resource, Stop> {
-        let resource = parsed(&row.document)
-            .ok_or_else(|| Fault::internal(format!("document of {} is broken", row.id)))?;
-        self.require(&Request::of(Operation::Read, row.kind, &resource), "read")
-            .await?;
-        Ok(resource)
+    async fn superseded(
+        &mut self,
+        kind: ResourceType,
+        id: Uuid,
+        version: i64,
+    ) -> Result<Stored, Stop> {
+        let row = rows::superseded(self.conn().await?, kind, id, version).await?;
+        let row = row.ok_or_else(Fault::unknown)?;
+        let resource = resource(id, &row.document)?;
+        self.readable(kind, &resource).await?;
+        self.saw(Act::Read, kind, (id, version));
+        let at = row.last_updated;
+        Ok(Stored::shown(id, version, at, resource, row.content))
+    }
+
+    /// Fails unless this identity may read the version.
+    pub async fn readable(&mut self, kind: ResourceType, resource: &Resource) -> Result<(), Stop> {
+        let request = Request::of(Operation::Read, kind, resource);
+        self.require(&request, "read").await
     }
 
     pub async fn update(

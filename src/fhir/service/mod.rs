@@ -12,8 +12,10 @@ mod condition;
 mod find;
 mod ground;
 mod hear;
+mod held;
 mod history;
 mod interact;
+mod known;
 mod profiles;
 mod refer;
 mod remote;
@@ -58,6 +60,8 @@ pub(crate) use trial::{Question, Verdict};
 
 pub(crate) use ground::Ground;
 use ground::Progress;
+use held::Held;
+use known::Known;
 pub(crate) use refer::{Checks, Holder, Leniency};
 pub(crate) use stop::Stop;
 pub(crate) use write::Incoming;
@@ -90,6 +94,10 @@ pub struct Service {
     directory: ArcSwap<Directory>,
     totals: Totals,
     profiles: profiles::Cache,
+    known: Known,
+    held: Held,
+    /// The path of the base URL, without a slash at its end.
+    base_path: String,
     started: Timestamp,
     /// Stands for the content of Binaries in documents.
     marks: String,
@@ -112,6 +120,9 @@ impl Service {
             })
             .await?;
         let place = settings.listen.port().to_string();
+        let base_path = url::Url::parse(&settings.base_url)
+            .map(|url| url.path().trim_end_matches('/').to_owned())
+            .unwrap_or_default();
         Ok(Self {
             started: clock.now(),
             audit: Journal::new(settings.audit, &place, clock.clone()),
@@ -126,6 +137,9 @@ impl Service {
             directory: ArcSwap::from_pointee(directory),
             totals: Totals::default(),
             profiles: profiles::Cache::default(),
+            known: Known::default(),
+            held: Held::new(),
+            base_path,
             marks: binary::marks(),
             written: Notify::new(),
         })
@@ -134,6 +148,12 @@ impl Service {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The path of the base URL, without a slash at its end.
+    #[must_use]
+    pub fn base_path(&self) -> &str {
+        &self.base_path
     }
 
     #[must_use]
@@ -168,9 +188,9 @@ impl Service {
     }
 
     /// The identity of a peer as of the newest directory this node has seen.
-    fn identify(&self, peer: &Peer, directory: &Directory) -> Result<Identity, Fault> {
+    fn identify(&self, peer: &Peer, directory: &Arc<Directory>) -> Result<Arc<Identity>, Fault> {
         match peer {
-            Peer::Loader | Peer::BuiltIn => Ok(Identity::initial_loader()),
+            Peer::Loader | Peer::BuiltIn => Ok(Arc::new(Identity::initial_loader())),
             Peer::Certificate(certificate) => {
                 self.known(certificate, directory).map_err(|refusal| {
                     tracing::info!(%refusal, "nobody is admitted");
@@ -183,10 +203,11 @@ impl Service {
     fn known(
         &self,
         certificate: &auth::Certificate,
-        directory: &Directory,
-    ) -> Result<Identity, Refusal> {
-        let allowed = directory.allowed(&certificate.thumbprint, &self.settings.organization);
-        auth::identify(certificate, &allowed, &self.roles.load(), self.now())
+        directory: &Arc<Directory>,
+    ) -> Result<Arc<Identity>, Refusal> {
+        let (roles, own) = (self.roles.load(), &self.settings.organization);
+        let ground = (directory, &*roles);
+        self.known.identify(certificate, ground, own, self.now())
     }
 
     /// Whether this is the certificate of the own organisation.
@@ -233,7 +254,7 @@ impl Service {
     }
 
     /// Who this is, on a directory that is proven to be the newest.
-    pub async fn identity(&self, peer: &Peer) -> Result<Identity, Fault> {
+    pub async fn identity(&self, peer: &Peer) -> Result<Arc<Identity>, Fault> {
         self.refresh().await?;
         self.identify(peer, &self.directory.load())
     }
@@ -299,12 +320,13 @@ impl Service {
         let mut start = start;
         let mut verified = HashSet::new();
         for _ in 0..ATTEMPTS {
-            let outcome = match self.identify(peer, &self.directory.load()) {
+            let directory = self.directory.load_full();
+            let outcome = match self.identify(peer, &directory) {
                 Ok(identity) => {
                     let origin = Origin {
                         service: self,
-                        identity: Arc::new(identity),
-                        directory: self.directory.load_full(),
+                        identity,
+                        directory,
                         verified: &verified,
                         is_trusted: matches!(peer, Peer::BuiltIn),
                     };

@@ -24,7 +24,7 @@ impl Service {
     pub async fn snapshot_by_id(&self, peer: &Peer, id: Uuid) -> Result<Resource, Fault> {
         self.settled(peer, async |ground: &mut Ground<'_>| {
             let stored = ground.read(KIND, id, None).await?;
-            ground.with_snapshot(stored.resource).await
+            ground.with_snapshot(stored.into_resource()).await
         })
         .await
     }
@@ -34,7 +34,7 @@ impl Service {
         self.settled(peer, async |ground: &mut Ground<'_>| {
             for id in ground.directory.library().ids(KIND, canonical) {
                 match ground.read(KIND, id, None).await {
-                    Ok(stored) => return ground.with_snapshot(stored.resource).await,
+                    Ok(stored) => return ground.with_snapshot(stored.into_resource()).await,
                     Err(Stop::Fault(fault)) if fault.status() < 500 => {}
                     Err(other) => return Err(other),
                 }
@@ -119,7 +119,7 @@ impl Ground<'_> {
                 }
                 read => read?,
             };
-            if let Ok(definition) = Definition::read(&base.resource) {
+            if let Ok(definition) = Definition::read(base.resource()) {
                 open.extend(self.generate(library, &definition).await?.1);
             }
         }

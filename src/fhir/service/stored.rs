@@ -1,12 +1,15 @@
 //! A version as the service hands it out.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::ground::parsed;
+use super::held::Shown;
 use super::stop::Stop;
 use crate::fhir::fault::{Fault, Tombstone};
-use crate::fhir::reference;
 use crate::r4::{Resource, ResourceType};
 use crate::store::fhir::{Content, Row};
 
@@ -17,7 +20,8 @@ pub struct Stored {
     pub id: Uuid,
     pub version: i64,
     pub last_updated: Timestamp,
-    pub resource: Resource,
+    /// What is shown of it, perhaps to others as well.
+    shown: Arc<Shown>,
     /// The content of a Binary, which `resource` does not hold.
     pub content: Option<Content>,
 }
@@ -40,19 +44,47 @@ impl Stored {
         id: Uuid,
         version: i64,
         last_updated: Timestamp,
-        mut resource: Resource,
+        resource: Resource,
         content: Option<Content>,
     ) -> Self {
-        reference::clean(&mut resource);
-        let kind = resource.resource_type().unwrap_or(ResourceType::Binary);
+        let shown = Arc::new(Shown::of(resource));
+        Self::held((id, version), last_updated, shown, content)
+    }
+
+    pub(super) fn held(
+        (id, version): (Uuid, i64),
+        last_updated: Timestamp,
+        shown: Arc<Shown>,
+        content: Option<Content>,
+    ) -> Self {
+        let kind = shown.resource.resource_type();
         Self {
-            kind,
+            kind: kind.unwrap_or(ResourceType::Binary),
             id,
             version,
             last_updated,
-            resource,
+            shown,
             content,
         }
+    }
+
+    #[must_use]
+    pub fn resource(&self) -> &Resource {
+        &self.shown.resource
+    }
+
+    #[must_use]
+    pub fn into_resource(self) -> Resource {
+        match Arc::try_unwrap(self.shown) {
+            Ok(shown) => shown.resource,
+            Err(shared) => shared.resource.clone(),
+        }
+    }
+
+    /// As compact JSON; `None` for a Binary, whose content is elsewhere.
+    #[must_use]
+    pub fn json(&self) -> Option<Bytes> {
+        self.content.is_none().then(|| self.shown.json())
     }
 
     /// `Type/id`
@@ -73,12 +105,16 @@ impl Stored {
 }
 
 /// The fault for a resource that was deleted; the deletion counts as a version of its own.
-pub(crate) fn gone(row: &Row, deleted: Timestamp, base_url: &str) -> Fault {
-    let versioned = format!("{}/{}/_history/{}", row.kind, row.id, row.version + 1);
+pub(crate) fn gone(
+    (kind, id, version): (ResourceType, Uuid, i64),
+    deleted: Timestamp,
+    base_url: &str,
+) -> Fault {
+    let versioned = format!("{kind}/{id}/_history/{}", version + 1);
     Fault::gone(
         &versioned,
         Tombstone {
-            etag: format!("W/\"{}\"", row.version + 1),
+            etag: format!("W/\"{}\"", version + 1),
             location: format!("{base_url}/{versioned}"),
             last_modified: http_date(deleted),
         },

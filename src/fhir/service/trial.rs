@@ -177,7 +177,8 @@ impl Ground<'_> {
             Question::Stored(id) => {
                 let stored = self.read(kind, *id, None).await?;
                 let library = self.readable_library().await?;
-                self.findings(&library, stored.resource, profiles).await
+                self.findings(&library, stored.into_resource(), profiles)
+                    .await
             }
             Question::Create(incoming) => {
                 let new = self.admit_create(incoming).await?;

@@ -102,7 +102,9 @@ impl Ground<'_> {
         let found = self.current_row(kind, id).await?;
         let row = found.ok_or_else(Fault::update_as_create)?;
         match row.deleted {
-            Some(deleted) => Err(gone(&row, deleted, self.base_url()).into()),
+            Some(deleted) => {
+                Err(gone((row.kind, row.id, row.version), deleted, self.base_url()).into())
+            }
             None => Ok(row),
         }
     }

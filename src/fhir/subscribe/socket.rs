@@ -33,7 +33,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Client {
     pub peer: Peer,
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     /// Whether the connection would still be let in.
     pub is_trusted: Arc<dyn Fn() -> bool + Send + Sync>,
 }
@@ -59,7 +59,7 @@ pub fn open(
             bid_farewell(wire, &Closing::Forbidden).await;
             return;
         }
-        let (session, outlet) = Session::new(client.peer, Arc::new(client.identity));
+        let (session, outlet) = Session::new(client.peer, client.identity);
         feed.join(&session);
         let link = Link {
             feed,

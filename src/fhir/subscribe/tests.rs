@@ -264,7 +264,7 @@ mod wire {
         let (feed, shutdown) = (Arc::clone(&world.feed), world.shutdown.clone());
         let client = socket::Client {
             peer: Peer::Loader,
-            identity,
+            identity: Arc::new(identity),
             is_trusted: Arc::new(|| true),
         };
         let server = HttpServer::new(move || {

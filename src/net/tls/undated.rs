@@ -5,9 +5,10 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::LazyLock;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use actix_web::http::header::{DATE, HeaderMap, HeaderValue};
+use bytes::{Buf, BytesMut};
 use memchr::memmem::Finder;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -24,15 +25,40 @@ pub fn leave_out_date(headers: &mut HeaderMap) {
 }
 
 /// A connection that leaves out what [`leave_out_date`] has marked.
-pub struct Undated<S>(S);
+pub struct Undated<S> {
+    inner: S,
+    /// Accepted and still to be written: an answer that was put together without its line.
+    joined: BytesMut,
+}
+
+/// What one record of TLS holds: to join more would save nothing.
+const RECORD: usize = 16 * 1024;
 
 impl<S> Undated<S> {
     pub fn new(inner: S) -> Self {
-        Self(inner)
+        Self {
+            inner,
+            joined: BytesMut::new(),
+        }
     }
 
     pub fn get_ref(&self) -> &S {
-        &self.0
+        &self.inner
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Undated<S> {
+    /// Writes what was joined.
+    fn poll_joined(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.joined.is_empty() {
+            match ready!(Pin::new(&mut self.inner).poll_write(context, &self.joined))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.joined.advance(written),
+            }
+        }
+        // An idle connection holds no buffer.
+        self.joined = BytesMut::new();
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -42,33 +68,44 @@ impl<S: AsyncRead + Unpin> AsyncRead for Undated<S> {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, into)
+        Pin::new(&mut self.inner).poll_read(context, into)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Undated<S> {
-    /// The head of an answer is in `bytes` as a whole, and what is before the line is written
-    /// first: so the line is never cut in two.
+    /// The head of an answer is in `bytes` as a whole, so the line is never cut in two. What stands
+    /// around it is joined: a small answer is one record and one packet.
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_joined(context))?;
         let line = &LINE.1;
-        let before = match line.find(bytes) {
-            Some(0) => return Poll::Ready(Ok(line.needle().len())),
-            Some(at) => &bytes[..at],
-            None => bytes,
+        let Some(at) = line.find(bytes) else {
+            return Pin::new(&mut self.inner).poll_write(context, bytes);
         };
-        Pin::new(&mut self.0).poll_write(context, before)
+        let after = &bytes[at + line.needle().len()..];
+        // The next answer may be there already.
+        let end = line.find(after).unwrap_or(after.len());
+        let after = &after[..end.min(RECORD.saturating_sub(at))];
+        self.joined.reserve(at + after.len());
+        self.joined.extend_from_slice(&bytes[..at]);
+        self.joined.extend_from_slice(after);
+        if let Poll::Ready(Err(error)) = self.poll_joined(context) {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(at + line.needle().len() + after.len()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        ready!(self.poll_joined(context))?;
+        Pin::new(&mut self.inner).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        ready!(self.poll_joined(context))?;
+        Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }
 
@@ -96,6 +133,44 @@ mod tests {
             writing.await.unwrap();
             let line = format!("date: {mark}\r\n");
             assert_eq!(read, wanted.replace(&line, ""), "room for {room} bytes");
+        }
+    }
+
+    /// Counts what is written to it at once.
+    struct Counting(Vec<usize>);
+
+    impl AsyncWrite for Counting {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.0.push(bytes.len());
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_small_answer_is_written_at_once_and_a_large_one_is_not_copied_whole() {
+        let mark = LINE.0.to_str().unwrap();
+        for (body, most) in [(2_000, 1), (1_000_000, 2)] {
+            let mut answer = format!("HTTP/1.1 200 OK\r\ndate: {mark}\r\n\r\n");
+            let head = answer.len() - LINE.1.needle().len();
+            answer.push_str(&"x".repeat(body));
+            let mut ours = Undated::new(Counting(Vec::new()));
+            ours.write_all(answer.as_bytes()).await.unwrap();
+            let written = &ours.get_ref().0;
+            assert_eq!(written.iter().sum::<usize>(), head + body);
+            assert_eq!(written.len(), most);
+            assert!(written[0] <= RECORD);
         }
     }
 }

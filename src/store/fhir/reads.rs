@@ -5,9 +5,7 @@ use std::collections::HashMap;
 use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
-use super::Row;
-use super::resource::{Seen, read_all};
-use crate::r4::ResourceType;
+use super::resource::{Head, Seen, heads};
 use crate::store::gather::{Batch, Gather, repeated};
 use crate::store::{Error, Store};
 
@@ -23,38 +21,52 @@ impl Reads {
         Self(Gather::new(Rows(store)))
     }
 
-    /// The current version as of a moment after the call, also of a deleted resource.
-    pub async fn run(&self, kind: ResourceType, id: Uuid) -> Result<Seen<Option<Row>>, Error> {
-        let mut seen = self.0.run(id).await?;
-        seen.found = seen.found.filter(|row| row.kind == kind);
-        Ok(seen)
+    /// The current version as of a moment after the call, also of a deleted resource; without its
+    /// document if it is the one that the reader has.
+    pub async fn run(&self, id: Uuid, known: Option<i64>) -> Result<Seen<Option<Head>>, Error> {
+        self.0.run((id, known)).await
     }
 }
 
 impl Batch for Rows {
-    type Job = Uuid;
-    type Answer = Seen<Option<Row>>;
+    type Job = (Uuid, Option<i64>);
+    type Answer = Seen<Option<Head>>;
     const LANES: usize = 4;
-    const CROWD: usize = 16;
-    const MOST: usize = 32;
+    const CROWD: usize = 32;
+    const MOST: usize = 64;
+    const ROUNDS: usize = 3;
 
-    async fn run(&self, ids: Vec<Uuid>) -> Vec<Result<Self::Answer, Error>> {
+    async fn run(&self, jobs: Vec<Self::Job>) -> Vec<Result<Self::Answer, Error>> {
         let Self(store) = self;
+        let asked = distinct(&jobs);
         let read = store
-            .read(async |conn: &mut AsyncPgConnection| read_all(conn, &ids).await)
+            .read(async |conn: &mut AsyncPgConnection| heads(conn, &asked).await)
             .await;
         match read {
             Ok(Seen { generation, found }) => {
-                let rows: HashMap<Uuid, Row> = found.into_iter().map(|row| (row.id, row)).collect();
-                let seen = |id| Seen {
+                let found: HashMap<Uuid, Head> =
+                    found.into_iter().map(|head| (head.id, head)).collect();
+                let seen = |(id, _): &Self::Job| Seen {
                     generation,
-                    found: rows.get(id).cloned(),
+                    found: found.get(id).cloned(),
                 };
-                ids.iter().map(|id| Ok(seen(id))).collect()
+                jobs.iter().map(|job| Ok(seen(job))).collect()
             }
-            Err(error) => ids.iter().map(|_| Err(repeated(&error))).collect(),
+            Err(error) => jobs.iter().map(|_| Err(repeated(&error))).collect(),
         }
     }
+}
+
+/// Each id once. Whoever lacks its document gets it, and who else asked for the same gets it as well.
+fn distinct(jobs: &[(Uuid, Option<i64>)]) -> Vec<(Uuid, Option<i64>)> {
+    let mut known: HashMap<Uuid, Option<i64>> = HashMap::with_capacity(jobs.len());
+    for (id, version) in jobs {
+        known
+            .entry(*id)
+            .and_modify(|known| *known = known.filter(|known| Some(*known) == *version))
+            .or_insert(*version);
+    }
+    known.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -63,6 +75,7 @@ mod tests {
     use futures_util::future::join_all;
 
     use super::*;
+    use crate::r4::ResourceType;
     use crate::store::Schema;
     use crate::store::testing::fresh_database;
 
@@ -82,12 +95,20 @@ mod tests {
             store.read::<_, Error, _>(insert).await.unwrap();
         }
         let reads = Reads::new(store);
-        let asked = ids.iter().map(|id| reads.run(ResourceType::Task, *id));
-        for (id, (position, seen)) in ids.iter().zip(join_all(asked).await.iter().enumerate()) {
-            let row = seen.as_ref().unwrap().found.as_ref();
-            assert_eq!(row.map(|row| row.id), (position < 50).then_some(*id));
+        // Half of the readers have the version already, and one of them another one.
+        let known = |at: usize| (at % 2 == 1).then_some(if at == 49 { 7 } else { 1 });
+        let asked = ids.iter().enumerate();
+        let asked = asked.map(|(at, id)| reads.run(*id, known(at)));
+        for (at, (id, seen)) in ids.iter().zip(join_all(asked).await).enumerate() {
+            let head = seen.unwrap().found;
+            assert_eq!(head.as_ref().map(|head| head.id), (at < 50).then_some(*id));
+            let document = head.and_then(|head| head.document);
+            let is_sent = at < 50 && known(at) != Some(1);
+            assert_eq!(document, is_sent.then(|| id.to_string()));
         }
-        let other = reads.run(ResourceType::Binary, ids[0]).await.unwrap();
-        assert!(other.found.is_none());
+        // Of several that ask for the same together, all get what one of them lacks.
+        let (with, without) = tokio::join!(reads.run(ids[0], Some(1)), reads.run(ids[0], None));
+        assert!(without.unwrap().found.unwrap().document.is_some());
+        assert_eq!(with.unwrap().found.unwrap().version, 1);
     }
 }

@@ -2,16 +2,17 @@
 
 use diesel::pg::data_types::PgTimestamp;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Timestamptz};
+use diesel::sql_types::{self, Array, BigInt, Nullable, SmallInt, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::search::IndexTerms;
-use super::tables::{directory, resource, version};
+use super::tables::{resource, version};
 use super::time::{from_sql, to_sql};
 use crate::r4::ResourceType;
 use crate::store::Error;
+use crate::store::statement::statement;
 
 diesel::define_sql_function! {
     fn delete_resource(
@@ -91,60 +92,125 @@ pub(super) fn row(fields: Fields) -> Option<Row> {
     })
 }
 
-/// The current versions that there are, also of deleted resources.
-pub async fn read_all(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<Seen<Vec<Row>>, Error> {
-    let found: Vec<(i64, Option<Fields>)> = directory::table
-        .left_join(resource::table.on(resource::id.eq_any(ids)))
-        .select((
-            directory::generation,
-            (
-                resource::id,
-                resource::kind,
-                resource::version,
-                resource::last_updated,
-                resource::deleted,
-                resource::document,
-                resource::access,
-                resource::context,
-                resource::content,
-                resource::content_size,
-            )
-                .nullable(),
-        ))
+/// What a read needs of a current version.
+#[derive(Clone, Debug)]
+pub struct Head {
+    pub id: Uuid,
+    pub kind: ResourceType,
+    pub version: i64,
+    pub last_updated: Timestamp,
+    pub deleted: Option<Timestamp>,
+    pub content: Option<Content>,
+    /// `None` where the reader has this version.
+    pub document: Option<String>,
+}
+
+/// The current versions of some ids, with the document unless it is the version that the reader has.
+/// The directory has a row of its own from the beginning.
+const HEADS: &str = "\
+SELECT d.generation, r.id, r.type, r.version, r.last_updated, r.deleted, r.content, r.content_size,
+    CASE WHEN r.version IS DISTINCT FROM ($2::bigint[])[array_position($1, r.id)]
+        THEN r.document END AS document
+FROM directory d LEFT JOIN resource r ON r.id = ANY ($1)";
+
+#[derive(QueryableByName)]
+struct Told {
+    #[diesel(sql_type = BigInt)]
+    generation: i64,
+    #[diesel(sql_type = Nullable<sql_types::Uuid>)]
+    id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<SmallInt>)]
+    r#type: Option<i16>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    version: Option<i64>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last_updated: Option<PgTimestamp>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    deleted: Option<PgTimestamp>,
+    #[diesel(sql_type = Nullable<sql_types::Uuid>)]
+    content: Option<Uuid>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    content_size: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    document: Option<String>,
+}
+
+impl Told {
+    fn head(self) -> Option<Head> {
+        Some(Head {
+            id: self.id?,
+            kind: ResourceType::from_code(self.r#type?)?,
+            version: self.version?,
+            last_updated: from_sql(self.last_updated?),
+            deleted: self.deleted.map(from_sql),
+            content: self
+                .content
+                .zip(self.content_size)
+                .map(|(id, size)| Content { id, size }),
+            document: self.document,
+        })
+    }
+}
+
+/// The current versions that there are, also of deleted resources, of these ids, each with the
+/// version that the reader has.
+pub async fn heads(
+    conn: &mut AsyncPgConnection,
+    asked: &[(Uuid, Option<i64>)],
+) -> Result<Seen<Vec<Head>>, Error> {
+    let ids: Vec<Uuid> = asked.iter().map(|(id, _)| *id).collect();
+    let known: Vec<Option<i64>> = asked.iter().map(|(_, known)| *known).collect();
+    let told: Vec<Told> = statement(HEADS)
+        .bind::<Array<sql_types::Uuid>, _>(ids)
+        .bind::<Array<Nullable<BigInt>>, _>(known)
         .load(conn)
         .await?;
     Ok(Seen {
-        // The directory has a row of its own from the beginning.
-        generation: found
-            .iter()
-            .map(|(generation, _)| *generation)
-            .max()
-            .unwrap_or(0),
-        found: found
-            .into_iter()
-            .filter_map(|(_, fields)| fields.and_then(row))
-            .collect(),
+        generation: told.iter().map(|told| told.generation).max().unwrap_or(0),
+        found: told.into_iter().filter_map(Told::head).collect(),
     })
 }
 
-/// The current version, also of a deleted resource.
-pub async fn read(
+/// The same of one.
+pub async fn head(
     conn: &mut AsyncPgConnection,
-    kind: ResourceType,
     id: Uuid,
-) -> Result<Seen<Option<Row>>, Error> {
-    let Seen { generation, found } = read_all(conn, &[id]).await?;
-    let found = found.into_iter().find(|row| row.kind == kind);
+    known: Option<i64>,
+) -> Result<Seen<Option<Head>>, Error> {
+    let Seen { generation, found } = heads(conn, &[(id, known)]).await?;
+    let found = found.into_iter().next();
     Ok(Seen { generation, found })
 }
 
-/// The current version for a caller that stays within a transaction; locks nothing.
+/// The current versions that there are, also of deleted resources; locks nothing.
+pub async fn current_all(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<Vec<Row>, Error> {
+    let found: Vec<Fields> = resource::table
+        .filter(resource::id.eq_any(ids))
+        .select((
+            resource::id,
+            resource::kind,
+            resource::version,
+            resource::last_updated,
+            resource::deleted,
+            resource::document,
+            resource::access,
+            resource::context,
+            resource::content,
+            resource::content_size,
+        ))
+        .load(conn)
+        .await?;
+    Ok(found.into_iter().filter_map(row).collect())
+}
+
+/// The same of one.
 pub async fn current(
     conn: &mut AsyncPgConnection,
     kind: ResourceType,
     id: Uuid,
 ) -> Result<Option<Row>, Error> {
-    Ok(read(conn, kind, id).await?.found)
+    let found = current_all(conn, &[id]).await?;
+    Ok(found.into_iter().find(|row| row.kind == kind))
 }
 
 /// Which of these are current resources, and of which type.

@@ -1,0 +1,91 @@
+//! What was read lately, ready to be shown again.
+//!
+//! A version never changes, so all that must be asked of the store is whether it is still the
+//! current one; whether this reader may see it is judged anew each time.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use uuid::Uuid;
+
+use crate::fhir::reference;
+use crate::r4::{Resource, json};
+
+/// Together, in bytes of JSON; parsed it is some ten times as much.
+const MOST: u64 = 2 << 20;
+/// One large document must not drive out a hundred small ones.
+const LARGEST: usize = 32 << 10;
+
+/// What a version is shown as: resolved literal references are hidden.
+#[derive(Debug)]
+pub struct Shown {
+    pub resource: Resource,
+    json: OnceLock<Bytes>,
+}
+
+impl Shown {
+    pub fn of(mut resource: Resource) -> Self {
+        reference::clean(&mut resource);
+        Self {
+            resource,
+            json: OnceLock::new(),
+        }
+    }
+
+    /// As compact JSON, written once.
+    pub fn json(&self) -> Bytes {
+        let json = || Bytes::from(json::write(&self.resource, false));
+        self.json.get_or_init(json).clone()
+    }
+}
+
+/// One version, parsed.
+#[derive(Debug)]
+pub struct Version {
+    pub number: i64,
+    /// As it is stored, for the rules.
+    pub resource: Resource,
+    pub shown: Arc<Shown>,
+    size: usize,
+}
+
+impl Version {
+    pub fn new(number: i64, resource: Resource, size: usize) -> Self {
+        Self {
+            number,
+            shown: Arc::new(Shown::of(resource.clone())),
+            resource,
+            size,
+        }
+    }
+}
+
+/// The versions read lately, bounded.
+pub struct Held(Cache<Uuid, Arc<Version>, Size>);
+
+#[derive(Clone)]
+struct Size;
+
+impl Weighter<Uuid, Arc<Version>> for Size {
+    fn weight(&self, _: &Uuid, version: &Arc<Version>) -> u64 {
+        version.size as u64
+    }
+}
+
+impl Held {
+    pub fn new() -> Self {
+        Self(Cache::with_weighter(500, MOST, Size))
+    }
+
+    pub fn get(&self, id: Uuid) -> Option<Arc<Version>> {
+        self.0.get(&id)
+    }
+
+    pub fn hold(&self, id: Uuid, version: &Arc<Version>) {
+        if version.size <= LARGEST {
+            self.0.insert(id, Arc::clone(version));
+        }
+    }
+}
