@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use dsf::net::pki::{Authority, Issued, Profile};
@@ -248,8 +248,19 @@ practitioner-role = ["http://dsf.dev/fhir/CodeSystem/practitioner-role|{practiti
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that is free and stays so until somebody binds it: none of those that the kernel gives to
+/// outgoing connections, and never the same twice. Several of these programs at once begin apart.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    const FIRST: u32 = 10_000;
+    const MANY: u32 = 22_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(997);
+    loop {
+        let next = GIVEN.fetch_add(1, Ordering::Relaxed);
+        assert!(next < MANY, "no port is free");
+        let port = u16::try_from(FIRST + begin.wrapping_add(next) % MANY).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
