@@ -126,12 +126,15 @@ async fn up(connector: &SslConnector, port: u16, head: &str, size: usize) -> (Du
         left -= some;
     }
     stream.flush().await.unwrap();
-    let mut answer = vec![0; PIECE];
-    let read = stream.read(&mut answer).await.unwrap();
-    (
-        begun.elapsed(),
-        String::from_utf8_lossy(&answer[..read]).into_owned(),
-    )
+    // The answer may come in several pieces; nothing but an end of its head says that it is whole.
+    let (mut buffer, mut answer) = (vec![0; PIECE], Vec::new());
+    while !answer.ends_with(b"\r\n\r\n") && answer != b"done" {
+        let read = stream.read(&mut buffer).await.unwrap();
+        assert_ne!(read, 0, "closed without an answer");
+        answer.extend_from_slice(&buffer[..read]);
+    }
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    (begun.elapsed(), answer)
 }
 
 /// Sends a head and reads so many bytes behind the head of the answer.

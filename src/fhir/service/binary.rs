@@ -1,10 +1,12 @@
 //! Raw content: taken in and given out in chunks, each with a connection of its own, so that a
-//! slow client holds none (fhir-api §2.8, §9.4).
+//! slow client holds none (fhir-api §2.8, §9.4). One chunk is under way between here and the store
+//! while another is between here and the client, so that neither waits for the other.
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::{Service, Stored};
@@ -19,6 +21,8 @@ pub struct Upload {
     number: i32,
     size: i64,
     pending: BytesMut,
+    /// The chunk before, on its way; gives its room back.
+    written: Option<AbortOnDropHandle<Result<BytesMut, Fault>>>,
 }
 
 /// Content that no Binary has yet, and that goes unless one takes it. What even this misses, when
@@ -57,6 +61,7 @@ impl Upload {
             number: 0,
             size: 0,
             pending: BytesMut::with_capacity(binary::CHUNK),
+            written: None,
         })
     }
 
@@ -79,6 +84,7 @@ impl Upload {
         if !self.pending.is_empty() {
             self.write().await?;
         }
+        self.landed().await?;
         self.draft.is_kept = true;
         Ok(Content {
             id: self.draft.id,
@@ -86,22 +92,39 @@ impl Upload {
         })
     }
 
-    /// Stores what is pending, and keeps its room for the next chunk.
+    /// Sends what is pending on its way, once the chunk before has arrived.
     async fn write(&mut self) -> Result<(), Fault> {
-        let (id, number, chunk) = (self.draft.id, self.number, &self.pending[..]);
-        self.draft
-            .service
-            .store()
-            .read(async |conn: &mut AsyncPgConnection| {
-                binary::append(conn, id, number, chunk).await
-            })
-            .await
-            .map_err(|error: store::Error| Fault::from(error))?;
+        let room = self.landed().await?;
+        let room = room.unwrap_or_else(|| BytesMut::with_capacity(binary::CHUNK));
+        let mut chunk = std::mem::replace(&mut self.pending, room);
+        let (id, number) = (self.draft.id, self.number);
         self.number += 1;
-        self.size += i64::try_from(self.pending.len()).unwrap_or_default();
-        self.pending.clear();
+        self.size += i64::try_from(chunk.len()).unwrap_or_default();
+        let service = Arc::clone(&self.draft.service);
+        let written = tokio::spawn(async move {
+            let append =
+                async |conn: &mut AsyncPgConnection| binary::append(conn, id, number, &chunk).await;
+            let appended: Result<(), store::Error> = service.store().read(append).await;
+            appended.map_err(Fault::from)?;
+            chunk.clear();
+            Ok(chunk)
+        });
+        self.written = Some(AbortOnDropHandle::new(written));
         Ok(())
     }
+
+    /// Waits for the chunk that is on its way, if one is.
+    async fn landed(&mut self) -> Result<Option<BytesMut>, Fault> {
+        match self.written.take() {
+            Some(written) => Ok(Some(written.await.map_err(lost)??)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// A chunk whose task ended without a result.
+fn lost(error: tokio::task::JoinError) -> Fault {
+    Fault::internal(format!("a chunk of content was given up: {error}"))
 }
 
 impl Service {
@@ -193,6 +216,8 @@ pub struct ContentReader {
     /// The next byte to give out, and the one behind the last.
     at: i64,
     end: i64,
+    /// The next chunk, on its way.
+    ahead: Option<AbortOnDropHandle<Result<Bytes, Fault>>>,
 }
 
 impl ContentReader {
@@ -204,31 +229,40 @@ impl ContentReader {
             content,
             at: start,
             end: end.min(content.size),
+            ahead: None,
         }
     }
 
-    /// The next piece; `None` at the end.
+    /// The next piece; `None` at the end. The one behind it is asked for at once.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         if self.at >= self.end {
             return Ok(None);
         }
         let size = i64::try_from(binary::CHUNK).unwrap_or(i64::MAX);
-        let number = i32::try_from(self.at / size)
-            .map_err(|_| Fault::internal("content with too many chunks"))?;
-        let id = self.content.id;
-        let chunk = self
-            .service
-            .store()
-            .read(async |conn: &mut AsyncPgConnection| binary::chunk(conn, id, number).await)
-            .await
-            .map_err(|error: store::Error| Fault::from(error))?
-            .ok_or_else(|| Fault::internal(format!("content {id} lacks chunk {number}")))?;
-        let first = i64::from(number) * size;
+        let number = self.at / size;
+        let ahead = self.ahead.take().unwrap_or_else(|| self.fetch(number));
+        let chunk = ahead.await.map_err(lost)??;
+        let first = number * size;
+        if first + size < self.end {
+            self.ahead = Some(self.fetch(number + 1));
+        }
         let from = usize::try_from(self.at - first).unwrap_or_default();
         let to = usize::try_from(self.end - first)
             .unwrap_or_default()
             .min(chunk.len());
         self.at = first + i64::try_from(to).unwrap_or_default();
-        Ok(Some(Bytes::from(chunk).slice(from..to)))
+        Ok(Some(chunk.slice(from..to)))
+    }
+
+    fn fetch(&self, number: i64) -> AbortOnDropHandle<Result<Bytes, Fault>> {
+        let (service, id) = (Arc::clone(&self.service), self.content.id);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            let number = i32::try_from(number)
+                .map_err(|_| Fault::internal("content with too many chunks"))?;
+            let chunk = async |conn: &mut AsyncPgConnection| binary::chunk(conn, id, number).await;
+            let chunk: Result<Option<Vec<u8>>, store::Error> = service.store().read(chunk).await;
+            let lacks = || Fault::internal(format!("content {id} lacks chunk {number}"));
+            Ok(Bytes::from(chunk?.ok_or_else(lacks)?))
+        }))
     }
 }
