@@ -6,12 +6,14 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use crate::fhir::reference;
 use crate::r4::{Resource, json};
+use crate::store::fhir::resource::Known;
 
 /// Together, in bytes of JSON; parsed it is some ten times as much.
 const MOST: u64 = 2 << 20;
@@ -45,6 +47,7 @@ impl Shown {
 #[derive(Debug)]
 pub struct Version {
     pub number: i64,
+    pub at: Timestamp,
     /// As it is stored, for the rules.
     pub resource: Resource,
     pub shown: Arc<Shown>,
@@ -52,9 +55,10 @@ pub struct Version {
 }
 
 impl Version {
-    pub fn new(number: i64, resource: Resource, size: usize) -> Self {
+    pub fn new((number, at): Known, resource: Resource, size: usize) -> Self {
         Self {
             number,
+            at,
             shown: Arc::new(Shown::of(resource.clone())),
             resource,
             size,

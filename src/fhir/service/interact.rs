@@ -220,7 +220,7 @@ impl Ground<'_> {
     ) -> Result<Stored, Stop> {
         self.flush().await?;
         let held = self.service.held.get(id);
-        let known = held.as_ref().map(|version| version.number);
+        let known = held.as_ref().map(|version| (version.number, version.at));
         let seen = match self.conn.as_deref_mut() {
             Some(conn) => rows::head(conn, id, known).await?,
             None => self.service.reads.run(id, known).await?,
@@ -241,10 +241,14 @@ impl Ground<'_> {
             return self.superseded(kind, id, wanted).await;
         }
         let version = match (newest.document, held) {
-            (None, Some(held)) if held.number == wanted => held,
+            (None, Some(held)) => held,
             (document, _) => {
                 let document = document.unwrap_or_default();
-                let version = Version::new(wanted, resource(id, &document)?, document.len());
+                let version = Version::new(
+                    (wanted, newest.last_updated),
+                    resource(id, &document)?,
+                    document.len(),
+                );
                 let version = Arc::new(version);
                 self.service.held.hold(id, &version);
                 version

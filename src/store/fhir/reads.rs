@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
-use super::resource::{Head, Seen, heads};
+use super::resource::{Head, Known, Seen, heads};
 use crate::store::gather::{Batch, Gather, repeated};
 use crate::store::{Error, Store};
 
@@ -23,13 +23,13 @@ impl Reads {
 
     /// The current version as of a moment after the call, also of a deleted resource; without its
     /// document if it is the one that the reader has.
-    pub async fn run(&self, id: Uuid, known: Option<i64>) -> Result<Seen<Option<Head>>, Error> {
+    pub async fn run(&self, id: Uuid, known: Option<Known>) -> Result<Seen<Option<Head>>, Error> {
         self.0.run((id, known)).await
     }
 }
 
 impl Batch for Rows {
-    type Job = (Uuid, Option<i64>);
+    type Job = (Uuid, Option<Known>);
     type Answer = Seen<Option<Head>>;
     const LANES: usize = 4;
     const CROWD: usize = 32;
@@ -58,8 +58,8 @@ impl Batch for Rows {
 }
 
 /// Each id once. Whoever lacks its document gets it, and who else asked for the same gets it as well.
-fn distinct(jobs: &[(Uuid, Option<i64>)]) -> Vec<(Uuid, Option<i64>)> {
-    let mut known: HashMap<Uuid, Option<i64>> = HashMap::with_capacity(jobs.len());
+fn distinct(jobs: &[(Uuid, Option<Known>)]) -> Vec<(Uuid, Option<Known>)> {
+    let mut known: HashMap<Uuid, Option<Known>> = HashMap::with_capacity(jobs.len());
     for (id, version) in jobs {
         known
             .entry(*id)
@@ -73,6 +73,7 @@ fn distinct(jobs: &[(Uuid, Option<i64>)]) -> Vec<(Uuid, Option<i64>)> {
 mod tests {
     use diesel_async::SimpleAsyncConnection;
     use futures_util::future::join_all;
+    use jiff::{SignedDuration, Timestamp};
 
     use super::*;
     use crate::r4::ResourceType;
@@ -89,25 +90,31 @@ mod tests {
             let sql = format!(
                 "INSERT INTO resource \
                      (id, type, version, last_updated, document, access, audience) \
-                 VALUES ('{id}', {task}, 1, now(), '{id}', '{{}}', audience_of({task}::smallint, '{{}}'))"
+                 VALUES ('{id}', {task}, 1, '1970-01-01Z', '{id}', '{{}}', audience_of({task}::smallint, '{{}}'))"
             );
             let insert = async |conn: &mut AsyncPgConnection| Ok(conn.batch_execute(&sql).await?);
             store.read::<_, Error, _>(insert).await.unwrap();
         }
         let reads = Reads::new(store);
-        // Half of the readers have the version already, and one of them another one.
-        let known = |at: usize| (at % 2 == 1).then_some(if at == 49 { 7 } else { 1 });
+        // Half of the readers have the version already; one of them another one, and one of them one
+        // of that number that is no more.
+        let held = (1, Timestamp::UNIX_EPOCH);
+        let known = |at: usize| match at {
+            47 => Some((1, Timestamp::UNIX_EPOCH + SignedDuration::from_millis(1))),
+            49 => Some((7, held.1)),
+            _ => (at % 2 == 1).then_some(held),
+        };
         let asked = ids.iter().enumerate();
         let asked = asked.map(|(at, id)| reads.run(*id, known(at)));
         for (at, (id, seen)) in ids.iter().zip(join_all(asked).await).enumerate() {
             let head = seen.unwrap().found;
             assert_eq!(head.as_ref().map(|head| head.id), (at < 50).then_some(*id));
             let document = head.and_then(|head| head.document);
-            let is_sent = at < 50 && known(at) != Some(1);
+            let is_sent = at < 50 && known(at) != Some(held);
             assert_eq!(document, is_sent.then(|| id.to_string()));
         }
         // Of several that ask for the same together, all get what one of them lacks.
-        let (with, without) = tokio::join!(reads.run(ids[0], Some(1)), reads.run(ids[0], None));
+        let (with, without) = tokio::join!(reads.run(ids[0], Some(held)), reads.run(ids[0], None));
         assert!(without.unwrap().found.unwrap().document.is_some());
         assert_eq!(with.unwrap().found.unwrap().version, 1);
     }

@@ -105,11 +105,16 @@ pub struct Head {
     pub document: Option<String>,
 }
 
+/// A version that the reader has. Its time tells it from one of the same number that a database has
+/// made which was brought back to an earlier state, as a replica is that took over too early.
+pub type Known = (i64, Timestamp);
+
 /// The current versions of some ids, with the document unless it is the version that the reader has.
 /// The directory has a row of its own from the beginning.
 const HEADS: &str = "\
 SELECT d.generation, r.id, r.type, r.version, r.last_updated, r.deleted, r.content, r.content_size,
     CASE WHEN r.version IS DISTINCT FROM ($2::bigint[])[array_position($1, r.id)]
+        OR r.last_updated IS DISTINCT FROM ($3::timestamptz[])[array_position($1, r.id)]
         THEN r.document END AS document
 FROM directory d LEFT JOIN resource r ON r.id = ANY ($1)";
 
@@ -156,13 +161,16 @@ impl Told {
 /// version that the reader has.
 pub async fn heads(
     conn: &mut AsyncPgConnection,
-    asked: &[(Uuid, Option<i64>)],
+    asked: &[(Uuid, Option<Known>)],
 ) -> Result<Seen<Vec<Head>>, Error> {
     let ids: Vec<Uuid> = asked.iter().map(|(id, _)| *id).collect();
-    let known: Vec<Option<i64>> = asked.iter().map(|(_, known)| *known).collect();
+    let known = || asked.iter().map(|(_, known)| *known);
+    let versions: Vec<Option<i64>> = known().map(|known| Some(known?.0)).collect();
+    let times: Vec<Option<PgTimestamp>> = known().map(|known| Some(to_sql(known?.1))).collect();
     let told: Vec<Told> = statement(HEADS)
         .bind::<Array<sql_types::Uuid>, _>(ids)
-        .bind::<Array<Nullable<BigInt>>, _>(known)
+        .bind::<Array<Nullable<BigInt>>, _>(versions)
+        .bind::<Array<Nullable<Timestamptz>>, _>(times)
         .load(conn)
         .await?;
     Ok(Seen {
@@ -175,7 +183,7 @@ pub async fn heads(
 pub async fn head(
     conn: &mut AsyncPgConnection,
     id: Uuid,
-    known: Option<i64>,
+    known: Option<Known>,
 ) -> Result<Seen<Option<Head>>, Error> {
     let Seen { generation, found } = heads(conn, &[(id, known)]).await?;
     let found = found.into_iter().next();
