@@ -54,18 +54,6 @@ pub struct Version {
     size: usize,
 }
 
-impl Version {
-    pub fn new((number, at): Known, resource: Resource, size: usize) -> Self {
-        Self {
-            number,
-            at,
-            shown: Arc::new(Shown::of(resource.clone())),
-            resource,
-            size,
-        }
-    }
-}
-
 /// The versions read lately, bounded.
 pub struct Held(Cache<Uuid, Arc<Version>, Size>);
 
@@ -87,9 +75,26 @@ impl Held {
         self.0.get(&id)
     }
 
-    pub fn hold(&self, id: Uuid, version: &Arc<Version>) {
-        if version.size <= LARGEST {
-            self.0.insert(id, Arc::clone(version));
+    /// What is shown of a version, which is held unless it is too large.
+    pub fn hold(
+        &self,
+        id: Uuid,
+        (number, at): Known,
+        resource: Resource,
+        size: usize,
+    ) -> Arc<Shown> {
+        if size > LARGEST {
+            return Arc::new(Shown::of(resource));
         }
+        let shown = Arc::new(Shown::of(resource.clone()));
+        let version = Version {
+            number,
+            at,
+            resource,
+            shown: Arc::clone(&shown),
+            size,
+        };
+        self.0.insert(id, Arc::new(version));
+        shown
     }
 }

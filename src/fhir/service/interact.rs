@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::condition::{Condition, Match};
 use super::ground::{Ground, parsed};
-use super::held::Version;
 use super::stop::Stop;
 use super::stored::{Stored, gone};
 use super::write::Incoming;
@@ -240,23 +239,21 @@ impl Ground<'_> {
         if wanted != newest.version {
             return self.superseded(kind, id, wanted).await;
         }
-        let version = match (newest.document, held) {
-            (None, Some(held)) => held,
+        let at = newest.last_updated;
+        let shown = match (newest.document, held) {
+            (None, Some(held)) => {
+                self.readable(kind, &held.resource).await?;
+                Arc::clone(&held.shown)
+            }
             (document, _) => {
                 let document = document.unwrap_or_default();
-                let version = Version::new(
-                    (wanted, newest.last_updated),
-                    resource(id, &document)?,
-                    document.len(),
-                );
-                let version = Arc::new(version);
-                self.service.held.hold(id, &version);
-                version
+                let resource = resource(id, &document)?;
+                self.readable(kind, &resource).await?;
+                let held = &self.service.held;
+                held.hold(id, (wanted, at), resource, document.len())
             }
         };
-        self.readable(kind, &version.resource).await?;
         self.saw(Act::Read, kind, (id, wanted));
-        let (at, shown) = (newest.last_updated, Arc::clone(&version.shown));
         Ok(Stored::held((id, wanted), at, shown, newest.content))
     }
 
