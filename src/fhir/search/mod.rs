@@ -33,4 +33,4 @@ pub use query::{Handling, Query, conditions, parse};
 pub use run::{Page, run};
 pub use terms::{RULES, terms};
 
-pub use crate::store::fhir::search::{Condition, Hit, IndexTerms, Totals, Visible};
+pub use crate::store::fhir::search::{Condition, Hit, IndexTerms, Totals, Visible, fetch};

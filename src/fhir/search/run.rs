@@ -27,7 +27,7 @@ pub struct Page {
 
 /// Runs `query` for a caller who sees `matches` of the searched type, and of the types of includes
 /// what `readable` says. Without remembered totals, as in a transaction that has written, matches
-/// are counted.
+/// are counted. Matches may lack their documents, see [`search::fetch`].
 pub async fn run(
     conn: &mut AsyncPgConnection,
     query: &Query,
@@ -37,7 +37,10 @@ pub async fn run(
 ) -> Result<Page, Error> {
     let selection = query.selection(matches);
     let memory = totals.map(|totals| Memory { totals, met: &met });
-    let found = search::run(conn, &selection, memory).await?;
+    let mut found = search::run(conn, &selection, memory).await?;
+    if !query.includes.is_empty() {
+        search::fetch(conn, &mut found.hits, |_| false).await?;
+    }
     let mut page = Page {
         generation: found.generation,
         total: found.total,
@@ -97,10 +100,12 @@ async fn included(
     Ok(found)
 }
 
-/// Stored documents always parse; one that did not would have no references.
+/// Of hits that have their documents. These always parse; one that did not would have no references.
 fn parsed(hits: &[Hit]) -> Vec<Resource> {
     hits.iter()
-        .filter_map(|hit| Resource::from_value(serde_json::from_str(&hit.document).ok()?))
+        .filter_map(|hit| {
+            Resource::from_value(serde_json::from_str(hit.document.as_deref()?).ok()?)
+        })
         .collect()
 }
 

@@ -75,6 +75,11 @@ impl Held {
         self.0.get(&id)
     }
 
+    /// Exactly this version.
+    pub fn version(&self, id: Uuid, known: Known) -> Option<Arc<Version>> {
+        self.get(id).filter(|held| (held.number, held.at) == known)
+    }
+
     /// What is shown of a version, which is held unless it is too large.
     pub fn hold(
         &self,

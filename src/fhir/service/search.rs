@@ -1,10 +1,12 @@
 //! Search: what the caller may see of what matches (fhir-api §5).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::ground::{Ground, parsed};
+use super::held::Shown;
 use super::stop::Stop;
 use super::stored::Stored;
 use super::{Peer, Service};
@@ -13,8 +15,6 @@ use crate::fhir::authorize::{AccessFilter, Operation};
 use crate::fhir::fault::Fault;
 use crate::fhir::search::{self, Handling, Hit, Query, Visible};
 use crate::r4::ResourceType;
-use crate::r4::datetime::parse_instant;
-use crate::store::fhir::Content;
 
 /// The answer to a search.
 #[derive(Debug)]
@@ -83,8 +83,8 @@ impl Ground<'_> {
         let found = Found {
             query,
             total: page.total,
-            matches: page.matches.into_iter().filter_map(stored).collect(),
-            includes: page.includes.into_iter().filter_map(stored).collect(),
+            matches: self.stored(page.matches).await?,
+            includes: self.stored(page.includes).await?,
         };
         self.allowed = None;
         for seen in found.matches.iter().chain(&found.includes) {
@@ -118,18 +118,45 @@ impl Ground<'_> {
     }
 }
 
+impl Ground<'_> {
+    /// The versions that were found. What was shown lately is neither fetched nor parsed again: that
+    /// this caller may see it, the search has told.
+    async fn stored(&mut self, mut hits: Vec<Hit>) -> Result<Vec<Stored>, Stop> {
+        let held = &self.service.held;
+        let version = |hit: &Hit| held.version(hit.id, (hit.version, hit.last_updated));
+        let mut shown: HashMap<Uuid, Arc<Shown>> = hits
+            .iter()
+            .filter_map(|hit| Some((hit.id, Arc::clone(&version(hit)?.shown))))
+            .collect();
+        let has = |hit: &Hit| shown.contains_key(&hit.id);
+        if hits.iter().any(|hit| hit.document.is_none() && !has(hit)) {
+            search::fetch(self.conn().await?, &mut hits, has).await?;
+        }
+        let stored = hits.into_iter().filter_map(|hit| {
+            let known = (hit.version, hit.last_updated);
+            let shown = match (shown.remove(&hit.id), hit.document) {
+                (Some(shown), _) => shown,
+                (None, document) => {
+                    let document = document?;
+                    // What we stored always parses.
+                    held.hold(hit.id, known, parsed(&document)?, document.len())
+                }
+            };
+            Some(Stored::held(
+                (hit.id, hit.version),
+                hit.last_updated,
+                shown,
+                hit.content,
+            ))
+        });
+        Ok(stored.collect())
+    }
+}
+
 fn visible(filter: AccessFilter) -> Visible {
     match filter {
         AccessFilter::Nothing => Visible::Nothing,
         AccessFilter::Keys(keys) => Visible::Keys(keys),
         AccessFilter::KeysOrContext(keys) => Visible::KeysOrContext(keys),
     }
-}
-
-/// What we stored always parses and says when it was updated.
-fn stored(hit: Hit) -> Option<Stored> {
-    let resource = parsed(&hit.document)?;
-    let at = parse_instant(resource.last_updated()?)?;
-    let content = hit.content.map(|(id, size)| Content { id, size });
-    Some(Stored::shown(hit.id, hit.version, at, resource, content))
 }

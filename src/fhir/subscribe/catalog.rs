@@ -34,7 +34,7 @@ impl Catalog {
         let hits = all(conn, ResourceType::Subscription, &active).await?;
         Ok(Self(
             hits.iter()
-                .filter_map(|hit| active_of(hit.id, &hit.document))
+                .filter_map(|hit| active_of(hit.id, hit.document.as_deref()?))
                 .collect(),
         ))
     }

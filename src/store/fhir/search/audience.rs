@@ -10,7 +10,7 @@ use crate::store::Error;
 use crate::store::statement::statement;
 
 /// With more audiences than these a page comes from the list of all resources of the type.
-const LISTS: usize = 32;
+pub(super) const LISTS: usize = 32;
 
 /// The audiences of a type, as of one moment.
 #[derive(Debug, QueryableByName)]

@@ -5,6 +5,7 @@
 
 mod audience;
 mod condition;
+mod list;
 mod lookup;
 mod page;
 mod run;
@@ -18,5 +19,5 @@ pub use condition::{
     Visible,
 };
 pub use lookup::{Asked, find_settled, with_tokens};
-pub use run::{Found, Hit, Memory, all, by_references, by_tokens, run, tokens_of};
+pub use run::{Found, Hit, Memory, all, by_references, by_tokens, fetch, run, tokens_of};
 pub use totals::Totals;

@@ -1,13 +1,17 @@
 //! The statement of a search: its total, counted or carried forward, and one page.
 
 use super::audience::Audiences;
-use super::condition::{Condition, Order, Selection, SortKey, Visible};
+use super::condition::{Condition, Selection, Visible};
+use super::list::is_by_time;
 use super::run::COLUMNS;
 use super::sql::{Bind, Statement};
 use super::totals::{Key, Total};
+use crate::r4::ResourceType;
 
-/// With more changed resources than these a total is counted anew.
-const CHANGES: i64 = 200;
+/// With more changed resources than these a total is counted anew,
+pub(super) const CHANGES: i64 = 200;
+/// or with larger ones.
+pub(super) const CHANGED_BYTES: i64 = 4 << 20;
 
 /// The parts of the statement. All are written for the same parameters.
 pub(super) struct Page<'a> {
@@ -80,42 +84,21 @@ impl<'a> Page<'a> {
     }
 }
 
-fn is_by_time(order: &[Order]) -> bool {
-    match order {
-        [] => true,
-        [only] => only.key == SortKey::LastUpdated,
-        _ => false,
-    }
-}
-
-/// One line for each hit, or a single one without; the first has the changes since `known`.
+/// One line for each hit, or a single one without; the first has the changes since `known`, or the
+/// total.
 pub(super) fn paged(page: &Page<'_>, known: Option<&Total>) -> Statement {
     let mut statement = Statement {
         sql: String::new(),
         binds: page.binds.clone(),
     };
-    if let Some(known) = known {
-        statement.changed(page, &known.snapshot);
-    }
     statement.push("SELECT pg_current_snapshot()::text AS snapshot, ");
-    let count = format!(
-        "(SELECT count(*) FROM resource r WHERE {})",
-        page.filter(false)
-    );
-    if known.is_some() {
-        statement
-            .push("CASE WHEN (SELECT count(*) FROM changed) > ")
-            .bind(Bind::Number(CHANGES))
-            .push(" THEN ")
-            .push(&count)
-            .push(" END AS total, CASE WHEN coalesce(p.number, 1) = 1 THEN ")
-            .changes(page)
-            .push(" END AS changes, ");
-    } else {
-        statement
-            .push(&count)
-            .push(" AS total, NULL::text AS changes, ");
-    }
+    match known {
+        Some(known) => statement.changes(page.selection.kind, known),
+        None => statement
+            .push("(SELECT count(*) FROM resource r WHERE ")
+            .push(&page.filter(false))
+            .push(") AS total, NULL::text AS changes, "),
+    };
     statement
         .push("p.* FROM (VALUES (1)) one LEFT JOIN LATERAL (SELECT row_number() OVER () AS number, r.* FROM (SELECT ")
         .push(COLUMNS)
@@ -135,30 +118,17 @@ pub(super) fn paged(page: &Page<'_>, known: Option<&Total>) -> Statement {
 }
 
 impl Statement {
-    /// The resources of the type that changed after a snapshot, each with its first new version.
-    fn changed(&mut self, page: &Page<'_>, snapshot: &str) -> &mut Self {
-        self.push("WITH since AS MATERIALIZED (SELECT ")
-            .bind(Bind::Text(snapshot.to_owned()))
-            .push("::pg_snapshot AS snapshot), changed AS MATERIALIZED (")
-            .push("SELECT e.resource, min(e.version) AS version, bool_or(e.kind = 1) AS created ")
-            .push("FROM since s, event e WHERE e.xid >= (SELECT pg_snapshot_xmin(snapshot) FROM since) ")
-            .push("AND NOT pg_visible_in_snapshot(e.xid, s.snapshot) AND e.type = ")
-            .push(&page.selection.kind.code().to_string())
-            .push(" GROUP BY e.resource LIMIT ")
-            .bind(Bind::Number(CHANGES + 1))
-            .push(") ")
-    }
-
-    /// As JSON: is it new, document and access keys before, is it a match now.
-    fn changes(&mut self, page: &Page<'_>) -> &mut Self {
-        self.push("(SELECT coalesce(json_agg(json_build_array(c.created, b.document, b.access, ")
-            .push("EXISTS (SELECT 1 FROM resource r WHERE r.id = c.resource AND ")
-            .push(&page.filter(true))
-            .push("))), '[]')::text FROM changed c LEFT JOIN LATERAL (")
-            .push("SELECT v.document, v.access FROM version v ")
-            .push("WHERE v.id = c.resource AND v.version = c.version - 1 UNION ALL ")
-            .push("SELECT d.document, d.access FROM resource d ")
-            .push("WHERE d.id = c.resource AND d.version = c.version - 1) b ON NOT c.created)")
+    /// What changed since a total was counted.
+    fn changes(&mut self, kind: ResourceType, known: &Total) -> &mut Self {
+        self.push("NULL::bigint AS total, CASE WHEN coalesce(p.number, 1) = 1 THEN changes_since(")
+            .push(&kind.code().to_string())
+            .push("::smallint, ")
+            .bind(Bind::Text(known.snapshot.clone()))
+            .push(", ")
+            .bind(Bind::Number(CHANGES))
+            .push(", ")
+            .bind(Bind::Number(CHANGED_BYTES))
+            .push(") END AS changes, ")
     }
 
     /// The page from the beginnings of one list for each audience.
@@ -170,11 +140,7 @@ impl Statement {
             ..
         } = page.selection;
         let audiences = page.lists.unwrap_or_default();
-        let condition = if page.is_bare {
-            "r.deleted IS NULL"
-        } else {
-            &page.matching
-        };
+        let condition = &page.matching;
         self.push(&format!(
             "(SELECT r.id FROM unnest(${audiences}) a CROSS JOIN LATERAL (\
              SELECT r.id, r.last_updated FROM resource r WHERE {condition} AND r.audience = a ORDER BY "

@@ -1,19 +1,26 @@
 //! Runs searches: one statement for total and page, so that both are of the same moment.
 
+use std::collections::HashMap;
+
 use diesel::QueryableByName;
-use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Uuid as SqlUuid};
+use diesel::pg::data_types::PgTimestamp;
+use diesel::sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::audience::audiences;
 use super::condition::{Condition, Selection, Visible};
+use super::list::{is_list, key, list};
 use super::lookup::settled;
 use super::page::{Page, paged};
 use super::sql::{Bind, Statement};
-use super::totals::{Total, Totals};
+use super::totals::{Key, Total, Totals};
 use crate::r4::ResourceType;
 use crate::store::Error;
-use crate::store::statement::Statement as Prepared;
+use crate::store::fhir::Content;
+use crate::store::fhir::time::from_sql;
+use crate::store::statement::{Statement as Prepared, statement};
 
 /// The most resources that one include adds to a page.
 const INCLUDES: i64 = 1000;
@@ -24,9 +31,11 @@ pub struct Hit {
     pub kind: ResourceType,
     pub id: Uuid,
     pub version: i64,
-    pub document: String,
-    /// Raw content of a Binary: where it is and how long.
-    pub content: Option<(Uuid, i64)>,
+    pub last_updated: Timestamp,
+    /// `None`: to be fetched, see [`fetch`].
+    pub document: Option<String>,
+    /// Raw content of a Binary.
+    pub content: Option<Content>,
 }
 
 /// The exact number of matches and those of the page.
@@ -38,13 +47,22 @@ pub struct Found {
     pub hits: Vec<Hit>,
 }
 
-/// Remembered totals, and what tells whether a document met a condition, in memory.
+/// Remembered totals, and what tells whether a document meets a condition, in memory.
 pub struct Memory<'a> {
     pub totals: &'a Totals,
     pub met: &'a (dyn Fn(&Condition, &str) -> bool + Sync),
 }
 
-pub(super) const COLUMNS: &str = "r.type, r.id, r.version, r.document, r.content, r.content_size";
+/// A page, with the total or what changed since another one was counted.
+pub(super) struct Answer {
+    pub snapshot: String,
+    pub total: Option<i64>,
+    pub changes: Option<String>,
+    pub hits: Vec<Hit>,
+}
+
+pub(super) const COLUMNS: &str =
+    "r.type, r.id, r.version, r.last_updated, r.document, r.content, r.content_size";
 
 #[derive(QueryableByName)]
 struct Line {
@@ -67,6 +85,8 @@ struct Row {
     id: Option<Uuid>,
     #[diesel(sql_type = Nullable<BigInt>)]
     version: Option<i64>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last_updated: Option<PgTimestamp>,
     #[diesel(sql_type = Nullable<Text>)]
     document: Option<String>,
     #[diesel(sql_type = Nullable<SqlUuid>)]
@@ -77,90 +97,195 @@ struct Row {
 
 /// `None` for the empty right side of the join: a total without a page.
 fn hit(row: Row) -> Option<Hit> {
+    let content = row.content.zip(row.content_size);
     Some(Hit {
         kind: ResourceType::from_code(row.kind?)?,
         id: row.id?,
         version: row.version?,
-        document: row.document?,
-        content: row.content.zip(row.content_size),
+        last_updated: from_sql(row.last_updated?),
+        document: Some(row.document?),
+        content: content.map(|(id, size)| Content { id, size }),
     })
 }
 
 /// Total and page of one search. Without a memory, as in a transaction that has written, the total
-/// is counted.
+/// is counted. Hits may lack their documents.
 pub async fn run(
     conn: &mut AsyncPgConnection,
     selection: &Selection,
     memory: Option<Memory<'_>>,
 ) -> Result<Found, Error> {
-    let audiences = audiences(conn, selection.kind, &selection.visible).await?;
-    let mut found = Found {
-        generation: audiences.generation,
-        ..Found::default()
-    };
     let context = matches!(selection.visible, Visible::KeysOrContext(_));
+    // What is seen through a security context changes without an event of its own.
+    let memory = memory.filter(|_| !context);
+    let audiences = if is_list(selection) {
+        let mut count = Count::new(memory.as_ref(), key(selection));
+        loop {
+            let (audiences, answer) = list(conn, selection, count.known.as_ref()).await?;
+            let generation = audiences.generation;
+            let Some(answer) = answer else {
+                break audiences;
+            };
+            if let Some(found) = count.told(generation, answer, selection, &selection.condition) {
+                return Ok(found);
+            }
+        }
+    } else {
+        audiences(conn, selection.kind, &selection.visible).await?
+    };
+    let generation = audiences.generation;
     if audiences.seen.is_empty() && !context {
-        return Ok(found);
+        return Ok(Found {
+            generation,
+            ..Found::default()
+        });
     }
     let condition = settled(conn, &selection.condition).await?;
     let page = Page::new(selection, &condition, &audiences);
-    // What is seen through a security context changes without an event of its own.
-    let memory = memory.filter(|_| !context);
-    let mut known = memory
-        .as_ref()
-        .and_then(|memory| memory.totals.known(&page.key()));
+    let mut count = Count::new(memory.as_ref(), page.key());
     loop {
-        let query = paged(&page, known.as_ref()).into_query();
-        let mut lines: Vec<Line> = if page.is_usual() {
-            Prepared::from(query).load(conn).await?
-        } else {
-            query.load(conn).await?
-        };
-        let Some(first) = lines.first_mut() else {
+        let answer = ask(conn, &page, count.known.as_ref()).await?;
+        if let Some(found) = count.told(generation, answer, selection, &condition) {
             return Ok(found);
-        };
-        let snapshot = std::mem::take(&mut first.snapshot);
-        let forward = |known: &Total| {
-            let changes = first.changes.as_deref()?;
-            let met = |document: &str| {
-                memory
-                    .as_ref()
-                    .is_some_and(|m| (m.met)(&condition, document))
-            };
-            let more = carried(changes, selection.visible.keys(), met)?;
-            Some(known.count + more)
-        };
-        let Some(count) = first.total.or_else(|| known.as_ref().and_then(forward)) else {
-            // It cannot be told what a change changed.
-            known = None;
-            continue;
-        };
-        if let Some(memory) = &memory {
-            memory.totals.learn(page.key(), Total { snapshot, count });
         }
-        found.total = count;
-        found.hits = lines.into_iter().filter_map(|line| hit(line.row)).collect();
-        return Ok(found);
+    }
+}
+
+async fn ask(
+    conn: &mut AsyncPgConnection,
+    page: &Page<'_>,
+    known: Option<&Total>,
+) -> Result<Answer, Error> {
+    let query = paged(page, known).into_query();
+    let mut lines: Vec<Line> = if page.is_usual() {
+        Prepared::from(query).load(conn).await?
+    } else {
+        query.load(conn).await?
+    };
+    let lost = || Error::Unreachable("the search has no answer".to_owned());
+    let first = lines.first_mut().ok_or_else(lost)?;
+    Ok(Answer {
+        snapshot: std::mem::take(&mut first.snapshot),
+        total: first.total,
+        changes: first.changes.take(),
+        hits: lines.into_iter().filter_map(|line| hit(line.row)).collect(),
+    })
+}
+
+/// The total of a search, counted or carried forward.
+struct Count<'a> {
+    memory: Option<&'a Memory<'a>>,
+    key: Key,
+    known: Option<Total>,
+}
+
+impl<'a> Count<'a> {
+    fn new(memory: Option<&'a Memory<'a>>, key: Key) -> Self {
+        let known = memory.and_then(|memory| memory.totals.known(&key));
+        Self { memory, key, known }
+    }
+
+    /// What an answer to the question with what is known comes to. `None`: it cannot be told what the
+    /// changes changed, so nothing is known any more.
+    fn told(
+        &mut self,
+        generation: i64,
+        answer: Answer,
+        selection: &Selection,
+        condition: &Condition,
+    ) -> Option<Found> {
+        let memory = self.memory;
+        let met = |document: &str| memory.is_some_and(|memory| (memory.met)(condition, document));
+        let known = self.known.take();
+        let carried = || {
+            let more = carried(answer.changes.as_deref()?, selection.visible.keys(), met)?;
+            Some(known?.count + more)
+        };
+        let total = answer.total.or_else(carried)?;
+        if let Some(memory) = memory {
+            let Answer { snapshot, .. } = answer;
+            let count = total;
+            memory
+                .totals
+                .learn(self.key.clone(), Total { snapshot, count });
+        }
+        Some(Found {
+            generation,
+            total,
+            hits: answer.hits,
+        })
     }
 }
 
 /// By how much a total differs from what it was before the changes; `None` if that cannot be told.
 fn carried(changes: &str, keys: &[String], met: impl Fn(&str) -> bool) -> Option<i64> {
     let changes: Vec<Change> = serde_json::from_str(changes).ok()?;
+    let is_match = |document: &str, access: &[String]| {
+        access.iter().any(|key| keys.contains(key)) && met(document)
+    };
     let mut more = 0;
-    for Change(created, document, access, is_met) in changes {
+    for Change(created, before, had, now, has) in changes {
         if !created {
-            let was_seen = access?.iter().any(|key| keys.contains(key));
-            more -= i64::from(was_seen && met(&document?));
+            more -= i64::from(is_match(&before?, &had?));
         }
-        more += i64::from(is_met);
+        if let Some((now, has)) = now.zip(has) {
+            more += i64::from(is_match(&now, &has));
+        }
     }
     Some(more)
 }
 
-/// Whether it is new, what it was before, and whether it is a match now.
+/// Whether it is new, document and access keys before, and those of now.
 #[derive(serde::Deserialize)]
-struct Change(bool, Option<String>, Option<Vec<String>>, bool);
+pub(super) struct Change(
+    bool,
+    Option<String>,
+    Option<Vec<String>>,
+    Option<String>,
+    Option<Vec<String>>,
+);
+
+#[derive(QueryableByName)]
+struct Document {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = Text)]
+    document: String,
+}
+
+/// Gives hits the documents that they lack, except those that the caller has. A version that was
+/// removed for good since it was found is none any more.
+pub async fn fetch(
+    conn: &mut AsyncPgConnection,
+    hits: &mut Vec<Hit>,
+    has: impl Fn(&Hit) -> bool,
+) -> Result<(), Error> {
+    let lacks = |hit: &&Hit| hit.document.is_none() && !has(hit);
+    let missing = hits.iter().filter(lacks);
+    let (ids, versions): (Vec<Uuid>, Vec<i64>) = missing.map(|hit| (hit.id, hit.version)).unzip();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let documents: Vec<Document> = statement("SELECT id, document FROM documents_of($1, $2)")
+        .bind::<Array<SqlUuid>, _>(&ids)
+        .bind::<Array<BigInt>, _>(versions)
+        .load(conn)
+        .await?;
+    let mut fetched: HashMap<Uuid, Option<String>> = ids.into_iter().map(|id| (id, None)).collect();
+    fetched.extend(
+        documents
+            .into_iter()
+            .map(|one| (one.id, Some(one.document))),
+    );
+    hits.retain_mut(|hit| match fetched.remove(&hit.id) {
+        Some(document) => {
+            hit.document = document;
+            hit.document.is_some()
+        }
+        None => true,
+    });
+    Ok(())
+}
 
 /// The visible current resources of one type among `ids`.
 pub async fn by_references(
