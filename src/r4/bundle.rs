@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Node, Resource};
+use super::{Node, Resource, json};
 
 /// What a client asks for in one entry of a batch or transaction.
 #[derive(Clone, Debug)]
@@ -92,6 +92,31 @@ pub struct Response {
     pub outcome: Option<Resource>,
 }
 
+/// An entry of a search result whose resource is JSON already.
+#[derive(Debug)]
+pub struct Written<'a> {
+    pub full_url: String,
+    pub resource: &'a [u8],
+    pub mode: Mode,
+}
+
+impl Written<'_> {
+    fn write(self, json: &mut Vec<u8>) {
+        let url = Value::String(self.full_url).to_string();
+        for part in [
+            b"{\"fullUrl\":",
+            url.as_bytes(),
+            b",\"resource\":",
+            self.resource,
+            b",\"search\":{\"mode\":\"",
+            self.mode.code().as_bytes(),
+            b"\"}}",
+        ] {
+            json.extend_from_slice(part);
+        }
+    }
+}
+
 /// A Bundle under construction.
 #[derive(Clone, Debug)]
 pub struct Builder {
@@ -171,6 +196,27 @@ impl Builder {
         self.entries.push(Value::Object(entry));
     }
 
+    /// The whole as compact JSON, with these entries before those that were added.
+    #[must_use]
+    pub fn write<'a>(mut self, found: impl Iterator<Item = Written<'a>>) -> Vec<u8> {
+        let added = std::mem::take(&mut self.entries);
+        let mut json = json::write(&self.build(), false);
+        json.pop();
+        let mut before = ",\"entry\":[";
+        for entry in found {
+            json.extend_from_slice(before.as_bytes());
+            entry.write(&mut json);
+            before = ",";
+        }
+        for entry in added {
+            json.extend_from_slice(before.as_bytes());
+            json.extend_from_slice(entry.to_string().as_bytes());
+            before = ",";
+        }
+        json.extend_from_slice(if before == "," { b"]}" } else { b"}" });
+        json
+    }
+
     #[must_use]
     pub fn build(self) -> Resource {
         let mut bundle = Resource::of_type("Bundle").with("type", self.kind);
@@ -227,5 +273,49 @@ impl Response {
             response.insert("outcome".to_owned(), outcome.into_value());
         }
         Value::Object(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However it is written, it is the same.
+    #[test]
+    fn entries_that_are_json_already_are_written_like_others() {
+        let url = |number: usize| format!("https://a.test/fhir/Task/\"{number}\"");
+        let task = |number: usize| Resource::of_type("Task").with("id", number.to_string());
+        let warning = || Resource::of_type("OperationOutcome");
+        for (found, warned) in [(0, false), (1, false), (3, true), (0, true)] {
+            let empty = || {
+                Builder::new("searchset")
+                    .timestamp("now".to_owned())
+                    .total(3)
+            };
+            let (mut whole, mut frame) = (empty(), empty());
+            for number in 0..found {
+                whole.found(Some(&url(number)), task(number), Mode::Match);
+            }
+            if warned {
+                whole.found(None, warning(), Mode::Outcome);
+                frame.found(None, warning(), Mode::Outcome);
+            }
+            let written: Vec<Vec<u8>> = (0..found)
+                .map(|number| json::write(&task(number), false))
+                .collect();
+            let entries = written
+                .iter()
+                .enumerate()
+                .map(|(number, resource)| Written {
+                    full_url: url(number),
+                    resource,
+                    mode: Mode::Match,
+                });
+            let text = |json: Vec<u8>| String::from_utf8(json).expect("text");
+            assert_eq!(
+                text(frame.write(entries)),
+                text(json::write(&whole.build(), false))
+            );
+        }
     }
 }

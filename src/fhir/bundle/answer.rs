@@ -175,7 +175,7 @@ impl Answers<'_> {
         found.query.faults = Faults::default();
         let resource = match without_body {
             true => None,
-            false => Some(results::searchset(self.service, found).await?),
+            false => Some(results::searchset(self.service, found)),
         };
         let url = format!("urn:uuid:{}", Uuid::new_v4());
         let response = Response {

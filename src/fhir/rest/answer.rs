@@ -15,7 +15,8 @@ use super::asked::{Asked, Return};
 use super::media::{self, Format, Wanted};
 use super::{page, summary};
 use crate::fhir::fault::Fault;
-use crate::fhir::service::{ContentReader, Piece, Service, Stored, http_date};
+use crate::fhir::results;
+use crate::fhir::service::{ContentReader, Found, Piece, Service, Stored, http_date};
 use crate::r4::outcome::{IssueType, Outcome};
 use crate::r4::{Resource, json, xml};
 
@@ -86,6 +87,20 @@ pub fn stored(service: &Arc<Service>, stored: Stored, wanted: &Wanted) -> HttpRe
     shown(service, builder, stored, wanted)
 }
 
+/// What was found, as far as possible of what has been written before.
+pub fn searchset(service: &Arc<Service>, found: Found, wanted: &Wanted) -> HttpResponse {
+    let json = is_usual(wanted).then(|| results::searchset_json(service, &found));
+    match json.flatten() {
+        Some(json) => begin(StatusCode::OK, wanted).body(json),
+        None => resource(service, &results::searchset(service, found), wanted),
+    }
+}
+
+/// The representation that is asked for most: as it is written once for a version.
+fn is_usual(wanted: &Wanted) -> bool {
+    wanted.media.format == Format::Json && !wanted.pretty && wanted.summary.is_none()
+}
+
 /// The version as the body. As it is asked for most, it may have been written before.
 fn shown(
     service: &Arc<Service>,
@@ -93,9 +108,7 @@ fn shown(
     stored: Stored,
     wanted: &Wanted,
 ) -> HttpResponse {
-    let is_usual =
-        wanted.media.format == Format::Json && !wanted.pretty && wanted.summary.is_none();
-    match stored.json().filter(|_| is_usual) {
+    match stored.json().filter(|_| is_usual(wanted)) {
         Some(json) => builder.body(json),
         None => filled(service, builder, &service.document(stored), wanted),
     }

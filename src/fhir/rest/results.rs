@@ -8,7 +8,6 @@ use super::body::Body;
 use super::media::Summary;
 use super::{Call, LONGEST_URI, answer};
 use crate::fhir::fault::Fault;
-use crate::fhir::results;
 use crate::fhir::search::Handling;
 use crate::fhir::service::{History, HistoryEntry, Scope};
 use crate::r4::ResourceType;
@@ -48,8 +47,7 @@ impl Call<'_> {
             .service
             .search(&self.peer, kind, &asked.pairs, asked.handling)
             .await?;
-        let bundle = results::searchset(self.service, found).await?;
-        Ok(answer::resource(self.service, &bundle, &asked.wanted))
+        Ok(answer::searchset(self.service, found, &asked.wanted))
     }
 
     pub(super) async fn history_of_everything(&self) -> Result<HttpResponse, Fault> {
