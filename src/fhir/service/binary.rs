@@ -1,7 +1,8 @@
 //! Raw content: taken in and given out in chunks, each with a connection of its own, so that a
-//! slow client holds none (fhir-api §2.8, §9.4). One chunk is under way between here and the store
+//! slow client holds none (fhir-api §2.8, §9.4). Some chunks are under way between here and the store
 //! while another is between here and the client, so that neither waits for the other.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -15,14 +16,21 @@ use crate::r4::Resource;
 use crate::store::fhir::{Content, binary};
 use crate::store::{self, AsyncPgConnection};
 
+/// Chunks under way between here and the store: with one alone, the store rests while it is taken in
+/// or put away here.
+const UNDER_WAY: usize = 2;
+
+/// A chunk under way, that is given up with what it is for.
+type Chunk<T> = AbortOnDropHandle<Result<T, Fault>>;
+
 /// Content on its way in. Dropped before its end, it leaves nothing behind.
 pub struct Upload {
     draft: Draft,
     number: i32,
     size: i64,
     pending: BytesMut,
-    /// The chunk before, on its way; gives its room back.
-    written: Option<AbortOnDropHandle<Result<BytesMut, Fault>>>,
+    /// The chunks before, on their way; each gives its room back.
+    written: VecDeque<Chunk<BytesMut>>,
 }
 
 /// Content that no Binary has yet, and that goes unless one takes it. What even this misses, when
@@ -61,7 +69,7 @@ impl Upload {
             number: 0,
             size: 0,
             pending: BytesMut::with_capacity(binary::CHUNK),
-            written: None,
+            written: VecDeque::new(),
         })
     }
 
@@ -84,7 +92,7 @@ impl Upload {
         if !self.pending.is_empty() {
             self.write().await?;
         }
-        self.landed().await?;
+        while self.landed().await?.is_some() {}
         self.draft.is_kept = true;
         Ok(Content {
             id: self.draft.id,
@@ -92,9 +100,12 @@ impl Upload {
         })
     }
 
-    /// Sends what is pending on its way, once the chunk before has arrived.
+    /// Sends what is pending on its way, once there are not too many before it.
     async fn write(&mut self) -> Result<(), Fault> {
-        let room = self.landed().await?;
+        let room = match self.written.len() {
+            UNDER_WAY.. => self.landed().await?,
+            _ => None,
+        };
         let room = room.unwrap_or_else(|| BytesMut::with_capacity(binary::CHUNK));
         let mut chunk = std::mem::replace(&mut self.pending, room);
         let (id, number) = (self.draft.id, self.number);
@@ -109,13 +120,13 @@ impl Upload {
             chunk.clear();
             Ok(chunk)
         });
-        self.written = Some(AbortOnDropHandle::new(written));
+        self.written.push_back(AbortOnDropHandle::new(written));
         Ok(())
     }
 
-    /// Waits for the chunk that is on its way, if one is.
+    /// Waits for the first chunk that is on its way, if one is.
     async fn landed(&mut self) -> Result<Option<BytesMut>, Fault> {
-        match self.written.take() {
+        match self.written.pop_front() {
             Some(written) => Ok(Some(written.await.map_err(lost)??)),
             None => Ok(None),
         }
@@ -216,8 +227,11 @@ pub struct ContentReader {
     /// The next byte to give out, and the one behind the last.
     at: i64,
     end: i64,
-    /// The next chunk, on its way.
-    ahead: Option<AbortOnDropHandle<Result<Bytes, Fault>>>,
+    /// What is here, from `here` on.
+    pieces: VecDeque<Bytes>,
+    here: i64,
+    /// The chunks behind, on their way.
+    ahead: VecDeque<Chunk<Vec<Vec<u8>>>>,
 }
 
 impl ContentReader {
@@ -229,40 +243,67 @@ impl ContentReader {
             content,
             at: start,
             end: end.min(content.size),
-            ahead: None,
+            pieces: VecDeque::new(),
+            here: 0,
+            ahead: VecDeque::new(),
         }
     }
 
-    /// The next piece; `None` at the end. The one behind it is asked for at once.
+    /// The next piece; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
-        if self.at >= self.end {
-            return Ok(None);
+        while self.at < self.end {
+            let Some(piece) = self.pieces.pop_front() else {
+                self.arrive().await?;
+                continue;
+            };
+            let first = self.here;
+            self.here += i64::try_from(piece.len()).unwrap_or_default();
+            let last = self.here.min(self.end);
+            // A range may begin behind some pieces of its first chunk.
+            if last <= self.at {
+                continue;
+            }
+            let inside = |at: i64| usize::try_from(at - first).unwrap_or_default();
+            let wanted = piece.slice(inside(self.at)..inside(last));
+            self.at = last;
+            return Ok(Some(wanted));
         }
+        Ok(None)
+    }
+
+    /// Waits for the next chunk; those behind it are asked for at once.
+    async fn arrive(&mut self) -> Result<(), Fault> {
         let size = i64::try_from(binary::CHUNK).unwrap_or(i64::MAX);
         let number = self.at / size;
-        let ahead = self.ahead.take().unwrap_or_else(|| self.fetch(number));
-        let chunk = ahead.await.map_err(lost)??;
-        let first = number * size;
-        if first + size < self.end {
-            self.ahead = Some(self.fetch(number + 1));
+        let chunk = self.ahead.pop_front();
+        let chunk = chunk.unwrap_or_else(|| self.fetch(number));
+        let chunk = chunk.await.map_err(lost)??;
+        self.here = number * size;
+        let length: usize = chunk.iter().map(Vec::len).sum();
+        if self.here + i64::try_from(length).unwrap_or_default() <= self.at {
+            let id = self.content.id;
+            return Err(Fault::internal(format!(
+                "content {id} ends in chunk {number}, before its time"
+            )));
         }
-        let from = usize::try_from(self.at - first).unwrap_or_default();
-        let to = usize::try_from(self.end - first)
-            .unwrap_or_default()
-            .min(chunk.len());
-        self.at = first + i64::try_from(to).unwrap_or_default();
-        Ok(Some(chunk.slice(from..to)))
+        self.pieces = chunk.into_iter().map(Bytes::from).collect();
+        let behind = (number + 1..).take_while(|number| number * size < self.end);
+        let asked = self.ahead.len();
+        for number in behind.skip(asked).take(UNDER_WAY - asked) {
+            let chunk = self.fetch(number);
+            self.ahead.push_back(chunk);
+        }
+        Ok(())
     }
 
-    fn fetch(&self, number: i64) -> AbortOnDropHandle<Result<Bytes, Fault>> {
+    fn fetch(&self, number: i64) -> Chunk<Vec<Vec<u8>>> {
         let (service, id) = (Arc::clone(&self.service), self.content.id);
         AbortOnDropHandle::new(tokio::spawn(async move {
             let number = i32::try_from(number)
                 .map_err(|_| Fault::internal("content with too many chunks"))?;
             let chunk = async |conn: &mut AsyncPgConnection| binary::chunk(conn, id, number).await;
-            let chunk: Result<Option<Vec<u8>>, store::Error> = service.store().read(chunk).await;
-            let lacks = || Fault::internal(format!("content {id} lacks chunk {number}"));
-            Ok(Bytes::from(chunk?.ok_or_else(lacks)?))
+            let chunk: Result<Vec<Vec<u8>>, store::Error> = service.store().read(chunk).await;
+            Ok(chunk?)
         }))
     }
 }
