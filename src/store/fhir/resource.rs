@@ -109,15 +109,6 @@ pub struct Head {
 /// made which was brought back to an earlier state, as a replica is that took over too early.
 pub type Known = (i64, Timestamp);
 
-/// The current versions of some ids, with the document unless it is the version that the reader has.
-/// The directory has a row of its own from the beginning.
-const HEADS: &str = "\
-SELECT d.generation, r.id, r.type, r.version, r.last_updated, r.deleted, r.content, r.content_size,
-    CASE WHEN r.version IS DISTINCT FROM ($2::bigint[])[array_position($1, r.id)]
-        OR r.last_updated IS DISTINCT FROM ($3::timestamptz[])[array_position($1, r.id)]
-        THEN r.document END AS document
-FROM directory d LEFT JOIN resource r ON r.id = ANY ($1)";
-
 #[derive(QueryableByName)]
 struct Told {
     #[diesel(sql_type = BigInt)]
@@ -167,7 +158,7 @@ pub async fn heads(
     let known = || asked.iter().map(|(_, known)| *known);
     let versions: Vec<Option<i64>> = known().map(|known| Some(known?.0)).collect();
     let times: Vec<Option<PgTimestamp>> = known().map(|known| Some(to_sql(known?.1))).collect();
-    let told: Vec<Told> = statement(HEADS)
+    let told: Vec<Told> = statement("SELECT * FROM heads_of($1, $2, $3)")
         .bind::<Array<sql_types::Uuid>, _>(ids)
         .bind::<Array<Nullable<BigInt>>, _>(versions)
         .bind::<Array<Nullable<Timestamptz>>, _>(times)
