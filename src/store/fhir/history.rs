@@ -189,10 +189,7 @@ fn line(row: Row) -> Option<Line> {
         version: row.version?,
         at: from_sql(row.at?),
         document: row.document.filter(|_| !deletion),
-        content: row
-            .content
-            .zip(row.content_size)
-            .map(|(id, size)| Content { id, size }),
+        content: Content::of(row.content, row.content_size),
     })
 }
 

@@ -27,6 +27,16 @@ pub struct Content {
     pub size: i64,
 }
 
+impl Content {
+    /// What the two columns say; both are NULL where there is none.
+    pub(super) fn of(id: Option<Uuid>, size: Option<i64>) -> Option<Self> {
+        Some(Self {
+            id: id?,
+            size: size?,
+        })
+    }
+}
+
 /// One stored version.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -88,7 +98,7 @@ pub(super) fn row(fields: Fields) -> Option<Row> {
         document,
         access,
         context,
-        content: content.zip(size).map(|(id, size)| Content { id, size }),
+        content: Content::of(content, size),
     })
 }
 
@@ -139,10 +149,7 @@ impl Told {
             version: self.version?,
             last_updated: from_sql(self.last_updated?),
             deleted: self.deleted.map(from_sql),
-            content: self
-                .content
-                .zip(self.content_size)
-                .map(|(id, size)| Content { id, size }),
+            content: Content::of(self.content, self.content_size),
             document: self.document,
         })
     }

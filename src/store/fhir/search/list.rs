@@ -115,14 +115,13 @@ pub(super) async fn list(
 }
 
 fn hit(selection: &Selection, line: Line) -> Option<Hit> {
-    let content = line.content.zip(line.content_size);
     Some(Hit {
         kind: selection.kind,
         id: line.id?,
         version: line.version?,
         last_updated: from_sql(line.last_updated?),
         document: None,
-        content: content.map(|(id, size)| Content { id, size }),
+        content: Content::of(line.content, line.content_size),
     })
 }
 
@@ -130,27 +129,12 @@ fn hit(selection: &Selection, line: Line) -> Option<Hit> {
 mod tests {
     use super::super::condition::{Condition, IndexTerms};
     use super::super::run::Change;
-    use super::super::testing::{Filling, fill};
+    use super::super::testing::{Filling, fill, looked_at};
     use super::super::{Found, fetch, run};
     use super::*;
     use crate::r4::ResourceType;
     use crate::store::testing::fresh_database;
     use crate::store::{Schema, Store};
-
-    #[derive(QueryableByName)]
-    struct Rows {
-        #[diesel(sql_type = BigInt)]
-        from_end_to_end: i64,
-        #[diesel(sql_type = BigInt)]
-        by_index: i64,
-    }
-
-    /// In this transaction, by whatever plan.
-    async fn looked_at(conn: &mut AsyncPgConnection) -> Result<Rows, Error> {
-        let counters = "SELECT seq_tup_read AS from_end_to_end, idx_tup_fetch AS by_index \
-                        FROM pg_stat_xact_user_tables WHERE relname = 'resource'";
-        Ok(diesel::sql_query(counters).get_result(conn).await?)
-    }
 
     /// Half of it is seen by ALL, the other one by fifty organisations.
     const COUNT: i32 = 20_000;
@@ -198,7 +182,7 @@ mod tests {
             let both = ["ALL".to_owned(), "ORG:1".to_owned()];
             list(conn, &selection(both.to_vec(), true), None).await?;
             store_tasks(conn).await;
-            let before = looked_at(conn).await?;
+            let before = looked_at(conn).await;
             let asked = selection(both.to_vec(), true);
             let (_, counted) = list(conn, &asked, None).await?;
             let counted = counted.expect("an answer");
@@ -206,11 +190,11 @@ mod tests {
                 snapshot: counted.snapshot,
                 count: counted.total.expect("a count"),
             };
-            let middle = looked_at(conn).await?;
+            let middle = looked_at(conn).await;
             let (audiences, newest) = list(conn, &asked, Some(&known)).await?;
             let asked = selection(both.to_vec(), false);
             let (_, oldest) = list(conn, &asked, Some(&known)).await?;
-            let after = looked_at(conn).await?;
+            let after = looked_at(conn).await;
             assert_eq!(after.from_end_to_end, before.from_end_to_end);
             assert!(after.by_index - middle.by_index <= 200, "two pages of 20");
             Ok::<_, Error>((known.count, audiences, [newest, oldest]))

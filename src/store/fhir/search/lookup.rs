@@ -141,26 +141,12 @@ fn first_ids(
 mod tests {
     use serde_json::Map;
 
-    use super::super::testing::{Filling, fill, find_ids};
+    use super::super::testing::{Filling, fill, find_ids, looked_at};
     use super::super::{Compare, Edge, Field, IndexTerms, Moment, Target};
     use super::*;
     use crate::store::fhir::unique;
     use crate::store::testing::fresh_database;
     use crate::store::{Schema, Store};
-
-    #[derive(QueryableByName)]
-    struct Rows {
-        #[diesel(sql_type = BigInt)]
-        looked_at: i64,
-    }
-
-    /// In this transaction, by whatever plan.
-    async fn looked_at(conn: &mut AsyncPgConnection) -> Result<i64, Error> {
-        let counters = "SELECT seq_tup_read + idx_tup_fetch AS looked_at \
-                        FROM pg_stat_xact_user_tables WHERE relname = 'resource'";
-        let rows: Rows = diesel::sql_query(counters).get_result(conn).await?;
-        Ok(rows.looked_at)
-    }
 
     const NUMBER: &str = "000000000400";
 
@@ -211,7 +197,7 @@ mod tests {
         let store = Store::open(&settings, Schema::Fhir).await.expect("a store");
         let work = async |conn: &mut AsyncPgConnection| {
             store_patients(conn).await;
-            let before = looked_at(conn).await?;
+            let before = looked_at(conn).await.all();
             let kind = ResourceType::Patient;
             let mut found = Vec::new();
             for condition in shapes() {
@@ -226,7 +212,7 @@ mod tests {
             })]);
             none.extend(find_ids(conn, ResourceType::Group, &referring, 2).await?);
             none.extend(unique::holders(conn, kind, "no key").await?);
-            Ok::<_, Error>((found, none, looked_at(conn).await? - before))
+            Ok::<_, Error>((found, none, looked_at(conn).await.all() - before))
         };
         let (found, none, rows) = store.write(work).await.expect("answers");
         assert_eq!(found[0].len(), 1);

@@ -97,14 +97,13 @@ struct Row {
 
 /// `None` for the empty right side of the join: a total without a page.
 fn hit(row: Row) -> Option<Hit> {
-    let content = row.content.zip(row.content_size);
     Some(Hit {
         kind: ResourceType::from_code(row.kind?)?,
         id: row.id?,
         version: row.version?,
         last_updated: from_sql(row.last_updated?),
         document: Some(row.document?),
-        content: content.map(|(id, size)| Content { id, size }),
+        content: Content::of(row.content, row.content_size),
     })
 }
 

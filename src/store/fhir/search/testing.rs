@@ -1,7 +1,7 @@
 //! Puts rows into the tables for the tests of search and subscriptions.
 
 use diesel::sql_query;
-use diesel::sql_types::{Array, Integer, SmallInt, Text};
+use diesel::sql_types::{Array, BigInt, Integer, SmallInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 use uuid::Uuid;
@@ -99,6 +99,29 @@ pub(crate) async fn plan(conn: &mut AsyncPgConnection, selection: &Selection) ->
         .await
         .expect("a plan");
     serde_json::from_str(&plan.plan).expect("JSON")
+}
+
+/// Rows of the table of resources.
+#[derive(diesel::QueryableByName)]
+pub(crate) struct LookedAt {
+    #[diesel(sql_type = BigInt)]
+    pub from_end_to_end: i64,
+    #[diesel(sql_type = BigInt)]
+    pub by_index: i64,
+}
+
+impl LookedAt {
+    pub(crate) fn all(&self) -> i64 {
+        self.from_end_to_end + self.by_index
+    }
+}
+
+/// What this transaction has looked at, by whatever plan.
+pub(crate) async fn looked_at(conn: &mut AsyncPgConnection) -> LookedAt {
+    let counters = "SELECT seq_tup_read AS from_end_to_end, idx_tup_fetch AS by_index \
+                    FROM pg_stat_xact_user_tables WHERE relname = 'resource'";
+    let counted = sql_query(counters).get_result(conn).await;
+    counted.expect("counters")
 }
 
 /// Stores `count` resources of a type: pattern with `§` for the number in twelve digits, `¤` for one of
