@@ -12,18 +12,20 @@ use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use crate::fhir::reference;
-use crate::r4::{Resource, json};
+use crate::r4::{Resource, ResourceType, json};
 use crate::store::fhir::resource::Known;
 
-/// Together, in bytes of JSON; parsed it is some ten times as much.
+/// Together, in bytes of JSON; with the parsed form for the rules it is some ten times as much.
 const MOST: u64 = 2 << 20;
 /// One large document must not drive out a hundred small ones.
 const LARGEST: usize = 32 << 10;
 
-/// What a version is shown as: resolved literal references are hidden.
+/// What a version is shown as: resolved literal references are hidden. As a resource, as JSON or both;
+/// what is missing is made of the other when somebody wants it.
 #[derive(Debug)]
 pub struct Shown {
-    pub resource: Resource,
+    kind: Option<ResourceType>,
+    resource: OnceLock<Resource>,
     json: OnceLock<Bytes>,
 }
 
@@ -31,24 +33,63 @@ impl Shown {
     pub fn of(mut resource: Resource) -> Self {
         reference::clean(&mut resource);
         Self {
-            resource,
+            kind: resource.resource_type(),
+            resource: resource.into(),
             json: OnceLock::new(),
+        }
+    }
+
+    /// As JSON, which most readers want and which takes a tenth of the memory.
+    fn written(resource: Resource) -> Self {
+        let shown = Self::of(resource);
+        Self {
+            kind: shown.kind,
+            json: shown.json().into(),
+            resource: OnceLock::new(),
+        }
+    }
+
+    pub fn kind(&self) -> Option<ResourceType> {
+        self.kind
+    }
+
+    pub fn resource(&self) -> &Resource {
+        self.resource.get_or_init(|| self.parsed())
+    }
+
+    /// A copy, or the resource itself if nobody else is shown it.
+    pub fn into_resource(self: Arc<Self>) -> Resource {
+        match Arc::try_unwrap(self) {
+            Ok(mut owned) => owned.resource.take().unwrap_or_else(|| owned.parsed()),
+            Err(shared) => match shared.resource.get() {
+                Some(resource) => resource.clone(),
+                None => shared.parsed(),
+            },
         }
     }
 
     /// As compact JSON, written once.
     pub fn json(&self) -> Bytes {
-        let json = || Bytes::from(json::write(&self.resource, false));
+        let json = || Bytes::from(json::write(self.resource(), false));
         self.json.get_or_init(json).clone()
+    }
+
+    fn parsed(&self) -> Resource {
+        let json = self.json.get().map_or(&b""[..], |json| json);
+        let resource = serde_json::from_slice(json)
+            .ok()
+            .and_then(Resource::from_value);
+        // There is JSON where there is no resource, and what was written as JSON parses.
+        resource.unwrap_or_else(|| Resource::of_type(self.kind.map_or("", ResourceType::name)))
     }
 }
 
-/// One version, parsed.
+/// One version.
 #[derive(Debug)]
 pub struct Version {
     pub number: i64,
     pub at: Timestamp,
-    /// As it is stored, for the rules.
+    /// As it is stored, parsed for the rules.
     pub resource: Resource,
     pub shown: Arc<Shown>,
     size: usize,
@@ -91,7 +132,7 @@ impl Held {
         if size > LARGEST {
             return Arc::new(Shown::of(resource));
         }
-        let shown = Arc::new(Shown::of(resource.clone()));
+        let shown = Arc::new(Shown::written(resource.clone()));
         let version = Version {
             number,
             at,
@@ -101,5 +142,36 @@ impl Held {
         };
         self.0.insert(id, Arc::new(version));
         shown
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn a_held_version_is_shown_as_any_other() {
+        let document = r#"{"resourceType":"Task","id":"a","priority":"routine","restriction":{"repetitions":1.50},"owner":{"reference":"Organization/1","identifier":{"value":"ä"}}}"#;
+        let resource = || {
+            let value: Value = serde_json::from_str(document).expect("JSON");
+            Resource::from_value(value).expect("a resource")
+        };
+        let held = Held::new();
+        let (id, at) = (Uuid::from_u128(1), Timestamp::UNIX_EPOCH);
+        let shown = held.hold(id, (2, at), resource(), document.len());
+        let usual = Shown::of(resource());
+        assert_eq!(shown.kind(), Some(ResourceType::Task));
+        assert_eq!(shown.json(), usual.json());
+        assert_eq!(shown.resource(), usual.resource());
+        // Also where it is shown to several at once, or to nobody else.
+        assert_eq!(Arc::clone(&shown).into_resource(), *usual.resource());
+        let alone = Arc::new(Shown::written(resource()));
+        assert_eq!(alone.into_resource(), *usual.resource());
+        assert!(held.version(id, (2, at)).is_some());
+        assert!(held.version(id, (1, at)).is_none());
+        let later = at + jiff::SignedDuration::from_millis(1);
+        assert!(held.version(id, (2, later)).is_none());
     }
 }

@@ -57,9 +57,8 @@ impl Stored {
         shown: Arc<Shown>,
         content: Option<Content>,
     ) -> Self {
-        let kind = shown.resource.resource_type();
         Self {
-            kind: kind.unwrap_or(ResourceType::Binary),
+            kind: shown.kind().unwrap_or(ResourceType::Binary),
             id,
             version,
             last_updated,
@@ -70,15 +69,12 @@ impl Stored {
 
     #[must_use]
     pub fn resource(&self) -> &Resource {
-        &self.shown.resource
+        self.shown.resource()
     }
 
     #[must_use]
     pub fn into_resource(self) -> Resource {
-        match Arc::try_unwrap(self.shown) {
-            Ok(shown) => shown.resource,
-            Err(shared) => shared.resource.clone(),
-        }
+        self.shown.into_resource()
     }
 
     /// As compact JSON; `None` for a Binary, whose content is elsewhere.
