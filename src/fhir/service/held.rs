@@ -11,6 +11,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use uuid::Uuid;
 
+use super::ground::Ground;
 use crate::fhir::reference;
 use crate::r4::{Resource, ResourceType, json};
 use crate::store::fhir::resource::Known;
@@ -142,6 +143,23 @@ impl Held {
         };
         self.0.insert(id, Arc::new(version));
         shown
+    }
+}
+
+impl Ground<'_> {
+    /// What is shown of a version that was read here. It is held, unless it may be one that this
+    /// transaction has written and may still take back.
+    pub(super) fn hold(
+        &self,
+        id: Uuid,
+        known: Known,
+        resource: Resource,
+        size: usize,
+    ) -> Arc<Shown> {
+        if self.wrote {
+            return Arc::new(Shown::of(resource));
+        }
+        self.service.held.hold(id, known, resource, size)
     }
 }
 

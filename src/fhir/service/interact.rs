@@ -249,8 +249,7 @@ impl Ground<'_> {
                 let document = document.unwrap_or_default();
                 let resource = resource(id, &document)?;
                 self.readable(kind, &resource).await?;
-                let held = &self.service.held;
-                held.hold(id, (wanted, at), resource, document.len())
+                self.hold(id, (wanted, at), resource, document.len())
             }
         };
         self.saw(Act::Read, kind, (id, wanted));

@@ -139,7 +139,7 @@ impl Ground<'_> {
                 (None, document) => {
                     let document = document?;
                     // What we stored always parses.
-                    held.hold(hit.id, known, parsed(&document)?, document.len())
+                    self.hold(hit.id, known, parsed(&document)?, document.len())
                 }
             };
             Some(Stored::held(
