@@ -129,9 +129,7 @@ impl Ground<'_> {
             .filter_map(|hit| Some((hit.id, Arc::clone(&version(hit)?.shown))))
             .collect();
         let has = |hit: &Hit| shown.contains_key(&hit.id);
-        if hits.iter().any(|hit| hit.document.is_none() && !has(hit)) {
-            search::fetch(self.conn().await?, &mut hits, has).await?;
-        }
+        search::fetch(self.conn().await?, &mut hits, has).await?;
         let stored = hits.into_iter().filter_map(|hit| {
             let known = (hit.version, hit.last_updated);
             let shown = match (shown.remove(&hit.id), hit.document) {

@@ -80,7 +80,8 @@ struct Plan {
     plan: String,
 }
 
-/// How PostgreSQL runs a search, and what came of it.
+/// How PostgreSQL runs a search, and what came of it. A list it runs like this for whoever is in many
+/// audiences only; how otherwise, `super::list` tries itself.
 pub(crate) async fn plan(conn: &mut AsyncPgConnection, selection: &Selection) -> Value {
     let audiences = audiences(conn, selection.kind, &selection.visible)
         .await
