@@ -47,6 +47,10 @@ impl Catalog {
             .find(|known| known.to_string() == id)
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &Active> {
+        self.0.iter()
+    }
+
     /// Those that may match resources of a type.
     pub(super) fn of(&self, kind: ResourceType) -> impl Iterator<Item = &Active> {
         self.0

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -22,10 +22,12 @@ use super::catalog::{Active, Catalog, Payload};
 use super::session::{Closing, Frame, Session};
 
 /// Events read at once.
-const BATCH: i64 = 100;
+const BATCH: usize = 100;
+/// From one look into the log to the next: under load a look finds the events of several requests.
+const BREATH: Duration = Duration::from_millis(2);
 /// Without a hint the log is looked into this often.
 const POLL: Duration = Duration::from_secs(1);
-/// A hinted event stays out of sight while an older transaction runs: look again soon, a few times.
+/// Events stay out of sight while an older transaction runs: look again soon, a few times.
 const SOON: [Duration; 10] = [
     Duration::from_millis(1),
     Duration::from_millis(2),
@@ -98,41 +100,70 @@ impl Feed {
         let mut cursor = self.start;
         let mut pauses = SOON.iter();
         loop {
-            match self.catch_up(&mut cursor).await {
-                Ok(true) => pauses = SOON.iter(),
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "cannot read the event log"),
+            let (before, began) = (cursor, Instant::now());
+            let is_obscured = self.catch_up(&mut cursor).await;
+            let is_obscured = is_obscured.unwrap_or_else(|error| {
+                tracing::warn!(%error, "cannot read the event log");
+                true
+            });
+            if cursor != before {
+                pauses = SOON.iter();
             }
-            let pause = pauses.next().copied().unwrap_or(POLL);
+            let pause = pauses.next().filter(|_| is_obscured).copied();
             tokio::select! {
                 () = shutdown.begun() => return,
-                hinted = wait(&mut listener, pause) => {
+                hinted = wait(&mut listener, pause.unwrap_or(POLL)) => {
                     if hinted {
                         pauses = SOON.iter();
                     }
                 }
             }
+            tokio::time::sleep(BREATH.saturating_sub(began.elapsed())).await;
         }
     }
 
-    /// Delivers what is new; answers whether there was anything.
+    /// Delivers what is new; answers whether more of it is out of sight.
     async fn catch_up(&self, cursor: &mut Cursor) -> Result<bool, Error> {
-        let mut moved = false;
         loop {
-            let at = *cursor;
-            let events = self
+            let (at, wanted) = (*cursor, self.heard());
+            let look = self
                 .store
-                .read(async |conn| event::after(conn, at, BATCH).await)
+                .read(async |conn| event::after(conn, at, BATCH, &wanted).await)
                 .await?;
-            if events.is_empty() {
-                return Ok(moved);
-            }
-            for event in events {
+            let mut is_told = true;
+            for event in look.events {
+                if event.kind == ResourceType::Subscription {
+                    self.reload().await?;
+                }
+                // By now somebody may hear of a type whose documents were not asked for.
+                is_told = wanted.contains(&event.kind) || !self.heard().contains(&event.kind);
+                if !is_told {
+                    break;
+                }
                 self.deliver(&event).await?;
                 *cursor = event.cursor;
-                moved = true;
+            }
+            if is_told && !look.is_full {
+                return Ok(look.is_obscured);
             }
         }
+    }
+
+    /// The types of resources that a socket hears of.
+    fn heard(&self) -> Vec<ResourceType> {
+        let sessions = self.sessions();
+        if sessions.is_empty() {
+            return Vec::new();
+        }
+        let catalog = self.catalog.load();
+        let mut kinds: Vec<ResourceType> = catalog
+            .all()
+            .filter(|active| sessions.iter().any(|session| session.is_bound(active.id)))
+            .map(|active| active.criteria.kind)
+            .collect();
+        kinds.sort_unstable_by_key(|kind| kind.code());
+        kinds.dedup();
+        kinds
     }
 
     /// Reads the active Subscriptions anew.
@@ -147,9 +178,6 @@ impl Feed {
 
     /// Fails only before anybody got the event, so that it can be tried again.
     async fn deliver(&self, event: &Event) -> Result<(), Error> {
-        if event.kind == ResourceType::Subscription {
-            self.reload().await?;
-        }
         let catalog = self.catalog.load_full();
         let sessions = self.sessions();
         let heard: Vec<&Active> = catalog

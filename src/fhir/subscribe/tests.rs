@@ -1,11 +1,13 @@
 //! From a committed event to the queue of a socket, on a real PostgreSQL (`spec/bpe.md` §1.5).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use diesel_async::SimpleAsyncConnection;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -20,7 +22,7 @@ use crate::r4::Resource;
 use crate::store::fhir::search::testing;
 use crate::store::notify::Hub;
 use crate::store::testing::fresh_database;
-use crate::store::{Error, Schema, Store};
+use crate::store::{AsyncPgConnection, Error, Schema, Store};
 
 /// Withholds what has a language.
 struct Door;
@@ -200,6 +202,44 @@ async fn a_subscription_switched_off_is_silent_and_switched_on_heard_again() {
     } else {
         assert_eq!(first, text(&format!("Xml {} 1", id(11))));
     }
+}
+
+/// What comes behind the change in the same look is heard of as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_that_turns_to_another_type_misses_nothing_of_it() {
+    let world = World::new().await;
+    let channel = json!({"type": "websocket", "payload": "application/fhir+json"});
+    let criteria = "Patient?identifier=x";
+    world
+        .subscribe(1, 1, "active", criteria, channel.clone())
+        .await;
+    let (session, mut outlet) = world.socket();
+    world.bind(&session, 1).await;
+    assert_eq!(next(&mut outlet).await, text(&format!("bound {}", id(1))));
+    let (begun, has_begun) = oneshot::channel();
+    let (end, may_end) = oneshot::channel::<()>();
+    let signals = Arc::new(Mutex::new(Some((begun, may_end))));
+    let store = world.store.clone();
+    // As long as it runs nothing is in sight that is written after it.
+    let older = tokio::spawn(async move {
+        let work = async move |conn: &mut AsyncPgConnection| {
+            conn.batch_execute("SELECT pg_current_xact_id()").await?;
+            let signals = signals.lock().expect("no panic").take();
+            let (begun, may_end) = signals.expect("it runs once");
+            begun.send(()).expect("somebody waits");
+            may_end.await.expect("it is told to end");
+            Ok(())
+        };
+        store.write::<_, Error, _>(work).await
+    });
+    has_begun.await.expect("it has begun");
+    let criteria = "Group?identifier=x";
+    world.subscribe(1, 2, "active", criteria, channel).await;
+    let group = json!({"resourceType": "Group", "identifier": [{"value": "x"}]});
+    world.put(10, 1, group).await;
+    end.send(()).expect("it waits");
+    older.await.expect("no panic").expect("committed");
+    assert_eq!(next(&mut outlet).await, text(&format!("Json {} 1", id(10))));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

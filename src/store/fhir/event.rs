@@ -1,7 +1,7 @@
 //! The log of changes that subscriptions read, in an order that no late commit can disturb.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, SmallInt, Text};
+use diesel::sql_types::{Array, BigInt, Bool, SmallInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -26,7 +26,7 @@ pub enum Change {
     Deleted,
 }
 
-/// One change, with the document of the version it made where that is still stored.
+/// One change, with the document of the version it made where that is wanted and still stored.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub cursor: Cursor,
@@ -55,28 +55,63 @@ struct Line {
     document: Option<String>,
 }
 
-/// The events after `cursor` of transactions that are over, oldest first.
+/// What a look into the log has found.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// Of transactions that are over, oldest first.
+    pub events: Vec<Event>,
+    /// There are more that can be had at once.
+    pub is_full: bool,
+    /// There are further ones, which stay out of sight until an older transaction is over.
+    pub is_obscured: bool,
+}
+
+/// The events after `cursor`, with the documents of these types of resources.
 pub async fn after(
     conn: &mut AsyncPgConnection,
     cursor: Cursor,
-    limit: i64,
-) -> Result<Vec<Event>, Error> {
+    limit: usize,
+    wanted: &[ResourceType],
+) -> Result<Look, Error> {
     let lines: Vec<Line> = statement(
         "SELECT e.xid::text::bigint AS transaction, e.id AS number, e.resource, e.type AS kind, \
                 e.version, e.kind AS change, coalesce(r.document, v.document) AS document \
          FROM event e \
-         LEFT JOIN resource r ON r.id = e.resource AND r.version = e.version \
-         LEFT JOIN version v ON v.id = e.resource AND v.version = e.version \
+         CROSS JOIN LATERAL (SELECT CASE WHEN e.type = ANY ($4) THEN e.resource END AS id) w \
+         LEFT JOIN resource r ON r.id = w.id AND r.version = e.version \
+         LEFT JOIN version v ON v.id = w.id AND v.version = e.version \
          WHERE (e.xid, e.id) > ($1::text::xid8, $2) \
            AND e.xid < pg_snapshot_xmin(pg_current_snapshot()) \
          ORDER BY e.xid, e.id LIMIT $3",
     )
     .bind::<Text, _>(cursor.transaction.to_string())
     .bind::<BigInt, _>(cursor.number)
-    .bind::<BigInt, _>(limit)
+    .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX))
+    .bind::<Array<SmallInt>, _>(wanted.iter().map(|kind| kind.code()).collect::<Vec<_>>())
     .load(conn)
     .await?;
-    Ok(lines.into_iter().filter_map(event).collect())
+    let events: Vec<Event> = lines.into_iter().filter_map(event).collect();
+    let is_full = events.len() >= limit;
+    Ok(Look {
+        is_full,
+        is_obscured: !is_full && is_obscured(conn).await?,
+        events,
+    })
+}
+
+async fn is_obscured(conn: &mut AsyncPgConnection) -> Result<bool, Error> {
+    #[derive(QueryableByName)]
+    struct Obscured {
+        #[diesel(sql_type = Bool)]
+        is_obscured: bool,
+    }
+    let told: Obscured = statement(
+        "SELECT EXISTS (SELECT FROM event \
+             WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())) AS is_obscured",
+    )
+    .get_result(conn)
+    .await?;
+    Ok(told.is_obscured)
 }
 
 /// The cursor behind everything that is over now.
@@ -118,4 +153,58 @@ fn event(line: Line) -> Option<Event> {
         },
         document: line.document,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel_async::SimpleAsyncConnection;
+
+    use super::*;
+    use crate::store::testing::fresh_database;
+    use crate::store::{Schema, Store};
+
+    /// A resource and its event, of this type of resource.
+    fn write(kind: ResourceType) -> String {
+        let (id, kind) = (Uuid::new_v4(), kind.code());
+        format!(
+            "INSERT INTO resource (id, type, version, last_updated, document, access, audience) \
+                 VALUES ('{id}', {kind}, 1, now(), '{{}}', '{{}}', audience_of({kind}::smallint, '{{}}')); \
+             INSERT INTO event (resource, type, version, kind, at) VALUES ('{id}', {kind}, 1, 1, now())"
+        )
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_stays_out_of_sight_is_told_of() {
+        let settings = fresh_database().await;
+        let store = Store::open(&settings, Schema::Fhir).await.unwrap();
+        let start = store.read::<_, Error, _>(async |conn| end(conn).await);
+        let start = start.await.unwrap();
+        let look = |limit: usize| {
+            let wanted = [ResourceType::Task];
+            let look =
+                async move |conn: &mut AsyncPgConnection| after(conn, start, limit, &wanted).await;
+            let store = store.clone();
+            async move { store.read(look).await.unwrap() }
+        };
+        let (task, patient) = (write(ResourceType::Task), write(ResourceType::Patient));
+        let work = async |older: &mut AsyncPgConnection| {
+            older.batch_execute("SELECT pg_current_xact_id()").await?;
+            let write = async |conn: &mut AsyncPgConnection| {
+                conn.batch_execute(&task).await?;
+                Ok::<_, Error>(conn.batch_execute(&patient).await?)
+            };
+            store.read(write).await?;
+            let seen = look(10).await;
+            assert!(seen.events.is_empty() && seen.is_obscured && !seen.is_full);
+            Ok::<_, Error>(())
+        };
+        store.write(work).await.unwrap();
+
+        let seen = look(10).await;
+        assert!(!seen.is_obscured && !seen.is_full);
+        let documents = seen.events.iter().map(|event| event.document.is_some());
+        assert_eq!(documents.collect::<Vec<_>>(), [true, false]);
+        let first = look(1).await;
+        assert!(first.is_full && first.events.len() == 1);
+    }
 }
