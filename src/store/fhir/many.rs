@@ -63,12 +63,15 @@ WITH input AS (
         ON CONFLICT DO NOTHING RETURNING resource
 ), fresh AS (
     SELECT * FROM judged WHERE key IS NULL OR id IN (SELECT resource FROM once)
+), audiences AS MATERIALIZED (
+    SELECT type, access, audience_of(type, access::text[]) AS audience
+        FROM (SELECT DISTINCT type, access FROM fresh) AS several
 ), stored AS (
     INSERT INTO resource (id, type, version, last_updated, document, access, context, keys,
             content, content_size, tokens, terms, audience)
         SELECT id, type, 1, at, document, access::text[], context, keys::text[],
-            content, content_size, tokens::text[], terms, audience_of(type, access::text[])
-        FROM fresh
+            content, content_size, tokens::text[], terms, audience
+        FROM fresh JOIN audiences USING (type, access)
         RETURNING id
 ), told AS (
     INSERT INTO event (resource, type, version, kind, at) SELECT id, type, 1, 1, at FROM fresh
