@@ -119,25 +119,45 @@ fn context_key(context: &Literal<'_>) -> String {
     }
 }
 
-fn task_keys(task: &Resource, base_url: &str) -> Vec<String> {
-    let organization = |reference: &Value| {
-        let literal = Literal::parse(string(reference, "reference")?, base_url)?;
-        (literal.kind == ResourceType::Organization).then(|| literal.id.to_owned())
-    };
-    let mut keys = Vec::new();
-    if let Some(requester) = task.get("requester") {
-        keys.extend(organization(requester).map(|id| format!("REQUESTER:{id}")));
-        let person = requester
-            .get("identifier")
-            .and_then(|identifier| identifier_value(identifier, PRACTITIONER_IDENTIFIER));
-        keys.extend(person.map(|value| format!("REQUESTER-PERSON:{value}")));
+/// Who a Task is about.
+pub(super) struct Parties<'a> {
+    /// The id of the requesting organisation.
+    pub requester: Option<&'a str>,
+    /// The identifier of the requesting person.
+    pub person: Option<&'a str>,
+    /// The ids of the receiving organisations.
+    pub recipients: Vec<&'a str>,
+    pub is_draft: bool,
+}
+
+impl<'a> Parties<'a> {
+    pub fn of(task: &'a Resource, base_url: &str) -> Self {
+        let organization = |reference: &'a Value| {
+            let literal = Literal::parse(string(reference, "reference")?, base_url)?;
+            (literal.kind == ResourceType::Organization).then_some(literal.id)
+        };
+        let requester = task.get("requester");
+        let restriction = task.get("restriction").into_iter();
+        let recipients = restriction.flat_map(|r| list(r, "recipient"));
+        Self {
+            requester: requester.and_then(organization),
+            person: requester
+                .and_then(|requester| requester.get("identifier"))
+                .and_then(|identifier| identifier_value(identifier, PRACTITIONER_IDENTIFIER)),
+            recipients: recipients.filter_map(organization).collect(),
+            is_draft: task.str("status") == Some("draft"),
+        }
     }
-    let recipients = task
-        .get("restriction")
-        .into_iter()
-        .flat_map(|r| list(r, "recipient"));
-    for id in recipients.filter_map(organization) {
-        if task.str("status") == Some("draft") {
+}
+
+fn task_keys(task: &Resource, base_url: &str) -> Vec<String> {
+    let parties = Parties::of(task, base_url);
+    let mut keys = Vec::new();
+    keys.extend(parties.requester.map(|id| format!("REQUESTER:{id}")));
+    let person = parties.person;
+    keys.extend(person.map(|value| format!("REQUESTER-PERSON:{value}")));
+    for id in parties.recipients {
+        if parties.is_draft {
             keys.push(format!("DRAFT:{id}"));
         }
         keys.push(format!("RECIPIENT:{id}"));

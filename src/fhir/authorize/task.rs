@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::auth::{Member, Subject};
 use crate::r4::{Resource, ResourceType};
 
-use super::access::{ORGANIZATION_IDENTIFIER, PRACTITIONER_IDENTIFIER, access_keys};
+use super::access::{ORGANIZATION_IDENTIFIER, PRACTITIONER_IDENTIFIER, Parties};
 use super::content::own_identifier;
 use super::decide::{Case, Verdict};
 use super::decision::Reason;
@@ -19,24 +19,22 @@ const BPMN_MESSAGE: &str = "http://dsf.dev/fhir/CodeSystem/bpmn-message";
 /// Seen by its recipient and its requester; a draft by every person of the recipient.
 pub(super) fn read(case: &Case<'_>, task: &Resource) -> Verdict {
     let identity = case.identity;
-    let keys = access_keys(task, case.inquiry.base_url());
-    let own = |party: &str| {
-        let id = identity.organization.id.as_ref();
-        id.is_some_and(|id| keys.contains(&format!("{party}:{id}")))
-    };
-    let own_person = |identifier: &str| keys.contains(&format!("REQUESTER-PERSON:{identifier}"));
+    let parties = Parties::of(task, case.inquiry.base_url());
+    let own = identity.organization.id.as_deref();
+    let is_requester = own.is_some() && parties.requester == own;
+    let is_recipient = own.is_some_and(|own| parties.recipients.contains(&own));
     match &identity.subject {
-        Subject::LocalOrganization if own("RECIPIENT") => Ok(Reason::RecipientOfTask),
-        Subject::LocalOrganization | Subject::RemoteOrganization if own("REQUESTER") => {
+        Subject::LocalOrganization if is_recipient => Ok(Reason::RecipientOfTask),
+        Subject::LocalOrganization | Subject::RemoteOrganization if is_requester => {
             Ok(Reason::RequesterOfTask)
         }
-        Subject::Practitioner(person) if own_person(&person.identifier) => {
+        Subject::Practitioner(person) if parties.person == Some(&person.identifier) => {
             Ok(Reason::RequesterOfTask)
         }
-        Subject::Practitioner(_) if identity.is_admin() && own("RECIPIENT") => {
+        Subject::Practitioner(_) if identity.is_admin() && is_recipient => {
             Ok(Reason::RecipientOfTask)
         }
-        Subject::Practitioner(_) if own("DRAFT") => Ok(Reason::LocalDraft),
+        Subject::Practitioner(_) if parties.is_draft && is_recipient => Ok(Reason::LocalDraft),
         _ => Err(Reason::NotInvolved),
     }
 }

@@ -48,8 +48,8 @@ pub fn begin(status: StatusCode, wanted: &Wanted) -> HttpResponseBuilder {
             header::CONTENT_TYPE,
             format!("{};charset=UTF-8", wanted.media.name),
         ))
-        .insert_header((header::CACHE_CONTROL, CACHING))
-        .insert_header((header::VARY, "Accept"));
+        .insert_header((header::CACHE_CONTROL, HeaderValue::from_static(CACHING)))
+        .insert_header((header::VARY, HeaderValue::from_static("Accept")));
     if wanted.media.format == Format::Html {
         page::policy(&mut builder);
     }
