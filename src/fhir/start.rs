@@ -96,6 +96,13 @@ fn keep_house(service: &Arc<Service>, shutdown: &Shutdown) {
             () = begun.begun() => {}
         }
     });
+    let (holder, begun) = (Arc::clone(service), shutdown.clone());
+    shutdown.spawn(async move {
+        tokio::select! {
+            () = holder.hold_lease() => {}
+            () = begun.begun() => holder.give_lease_back().await,
+        }
+    });
     let (sweeper, begun) = (Arc::clone(service), shutdown.clone());
     shutdown.spawn(async move {
         loop {

@@ -1,5 +1,5 @@
 //! From a database URL to connections: TLS by `sslmode` and `sslrootcert` as libpq understands
-//! them, application name, time-outs and search path sent with the first packet.
+//! them, application name, name of the node, time-outs and search path sent with the first packet.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
 use postgres_openssl::MakeTlsConnector;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
+use uuid::Uuid;
 
 use super::{Error, Schema, Settings};
 
@@ -17,6 +18,9 @@ use super::{Error, Schema, Settings};
 pub(super) struct Connector(Arc<Inner>);
 
 struct Inner {
+    /// Names the store that these connections belong to, different in every process.
+    node: String,
+    application: String,
     config: Config,
     /// Built once: loading the system's trust store takes tens of milliseconds.
     tls: Option<MakeTlsConnector>,
@@ -28,18 +32,33 @@ impl Connector {
             Error::Configuration("no database.url, and no private cluster was started".to_owned())
         })?;
         let (mut config, tls) = parse(url)?;
+        let node = Uuid::new_v4().simple().to_string();
+        let application = format!("dsf-{}-{}", schema.name(), &node[..8]);
         config
-            .application_name(format!("dsf-{}", schema.name()))
+            .application_name(&application)
             .connect_timeout(settings.connect_timeout)
             .keepalives_idle(std::time::Duration::from_secs(30))
             // What is asked for often is in memory, and disks seek no more.
             .options(format!(
-                "-c statement_timeout={} -c search_path={},public -c random_page_cost=1.1{}",
+                "-c statement_timeout={} -c search_path={},public -c random_page_cost=1.1 -c dsf.node={node}{}",
                 settings.statement_timeout.as_millis(),
                 schema.name(),
                 planning(schema)
             ));
-        Ok(Self(Arc::new(Inner { config, tls })))
+        Ok(Self(Arc::new(Inner {
+            node,
+            application,
+            config,
+            tls,
+        })))
+    }
+
+    pub(super) fn node(&self) -> &str {
+        &self.0.node
+    }
+
+    pub(super) fn application(&self) -> &str {
+        &self.0.application
     }
 
     pub(super) fn config(&self) -> &Config {

@@ -8,6 +8,7 @@
 pub mod backup;
 #[cfg(feature = "bpe")]
 pub mod bpe;
+mod changes;
 pub mod cluster;
 mod connect;
 mod database;
@@ -28,6 +29,7 @@ pub mod testing;
 mod tests;
 
 pub use backup::BackupError;
+pub use changes::{Changes, Moment};
 pub use cluster::{Cluster, Refusal};
 pub use database::Database;
 pub use diesel_async::AsyncPgConnection;

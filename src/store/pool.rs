@@ -18,6 +18,7 @@ use diesel_async::{
 use futures_util::future::BoxFuture;
 use rand::Rng;
 
+use super::changes::Changes;
 use super::connect::Connector;
 use super::error::is_collision;
 use super::{Error, Schema, Settings, migrate};
@@ -52,6 +53,7 @@ pub struct Store {
     pool: Pool<AsyncPgConnection>,
     connector: Connector,
     schema: Schema,
+    changes: Changes,
     #[cfg(test)]
     faults: super::faults::Faults,
     /// How many statements transactions have run.
@@ -78,6 +80,7 @@ impl Store {
             pool,
             connector,
             schema,
+            changes: Changes::default(),
             #[cfg(test)]
             faults: super::faults::Faults::default(),
             #[cfg(test)]
@@ -97,6 +100,19 @@ impl Store {
     #[must_use]
     pub fn schema(&self) -> Schema {
         self.schema
+    }
+
+    /// What PostgreSQL knows this store by: its name, different in every process, and that of its
+    /// connections.
+    #[must_use]
+    pub fn node(&self) -> (&str, &str) {
+        (self.connector.node(), self.connector.application())
+    }
+
+    /// The transactions of this store and its clones.
+    #[must_use]
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     pub(super) fn connector(&self) -> &Connector {
@@ -163,6 +179,7 @@ impl Store {
         E: From<Error>,
     {
         let mut lease = Lease::new(self.connection().await?);
+        let change = self.changes.begin();
         let conn = lease.connection();
         self.watch(conn, collided);
         Transactions::begin_transaction(conn)
@@ -184,6 +201,7 @@ impl Store {
             },
         };
         lease.clean = true;
+        change.over();
         outcome
     }
 

@@ -85,7 +85,7 @@ async fn most_at_work(url: String, running: Arc<AtomicBool>) -> i64 {
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     tokio::spawn(connection);
     let query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                 AND application_name = 'dsf-fhir' AND state <> 'idle'";
+                 AND starts_with(application_name, 'dsf-fhir') AND state <> 'idle'";
     let mut most = 0;
     while running.load(Ordering::Relaxed) {
         most = most.max(client.query_one(query, &[]).await.unwrap().get(0));

@@ -1,10 +1,12 @@
 //! What was read lately, ready to be shown again.
 //!
 //! A version never changes, so all that must be asked of the store is whether it is still the
-//! current one; whether this reader may see it is judged anew each time.
+//! current one, and not even that while a [`lease`](super::lease) upholds the last answer. Whether
+//! this reader may see it is judged anew each time.
 
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use jiff::Timestamp;
 use quick_cache::Weighter;
@@ -12,8 +14,10 @@ use quick_cache::sync::Cache;
 use uuid::Uuid;
 
 use super::ground::Ground;
+use super::lease::{Lease, Proof};
 use crate::fhir::reference;
 use crate::r4::{Resource, ResourceType, json};
+use crate::store::fhir::Content;
 use crate::store::fhir::resource::Known;
 
 /// Together, in bytes of JSON; with the parsed form for the rules it is some ten times as much.
@@ -93,7 +97,34 @@ pub struct Version {
     /// As it is stored, parsed for the rules.
     pub resource: Resource,
     pub shown: Arc<Shown>,
+    /// That it is the current one, as of the last read that could tell.
+    current: ArcSwapOption<Current>,
     size: usize,
+}
+
+/// What a read had to ask the database about a version.
+#[derive(Debug)]
+struct Current {
+    proof: Proof,
+    content: Option<Content>,
+}
+
+impl Version {
+    /// For readers who come later: this is the current version, and where its content is.
+    pub fn prove(&self, proof: Proof, content: Option<Content>) {
+        let current = Current { proof, content };
+        self.current.store(Some(Arc::new(current)));
+    }
+
+    /// Where the content of this version is, if the lease and this generation of the directory
+    /// uphold that it is the current one.
+    pub fn upheld(&self, lease: &Lease, generation: i64) -> Option<Option<Content>> {
+        let current = self.current.load();
+        let current = current.as_ref()?;
+        lease
+            .upholds(&current.proof, generation)
+            .then_some(current.content)
+    }
 }
 
 /// The versions read lately, bounded.
@@ -139,6 +170,7 @@ impl Held {
             at,
             resource,
             shown: Arc::clone(&shown),
+            current: ArcSwapOption::empty(),
             size,
         };
         self.0.insert(id, Arc::new(version));

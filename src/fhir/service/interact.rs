@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::condition::{Condition, Match};
 use super::ground::{Ground, parsed};
+use super::held::Version;
 use super::stop::Stop;
 use super::stored::{Stored, gone};
 use super::write::Incoming;
@@ -14,9 +15,9 @@ use crate::fhir::audit::Act;
 use crate::fhir::authorize::{self, Decision, Operation, Request};
 use crate::fhir::fault::Fault;
 use crate::r4::{Resource, ResourceType};
-use crate::store::fhir::Row;
 use crate::store::fhir::many::Idempotency;
 use crate::store::fhir::resource as rows;
+use crate::store::fhir::{Content, Row};
 
 /// How a create ended.
 #[derive(Debug)]
@@ -219,10 +220,21 @@ impl Ground<'_> {
     ) -> Result<Stored, Stop> {
         self.flush().await?;
         let held = self.service.held.get(id);
+        if let Some(held) = &held
+            && let Some(content) = self.upheld(held, kind, version)
+        {
+            self.readable(kind, &held.resource).await?;
+            self.saw(Act::Read, kind, (id, held.number));
+            let shown = Arc::clone(&held.shown);
+            return Ok(Stored::held((id, held.number), held.at, shown, content));
+        }
         let known = held.as_ref().map(|version| (version.number, version.at));
-        let seen = match self.conn.as_deref_mut() {
-            Some(conn) => rows::head(conn, id, known).await?,
-            None => self.service.reads.run(id, known).await?,
+        let (seen, calm) = match self.conn.as_deref_mut() {
+            Some(conn) => (rows::head(conn, id, known).await?, None),
+            None => {
+                let calm = self.service.lease.calm();
+                (self.service.reads.run(id, known).await?, calm)
+            }
         };
         if seen.generation != self.directory.generation() {
             return Err(Stop::Stale);
@@ -252,8 +264,31 @@ impl Ground<'_> {
                 self.hold(id, (wanted, at), resource, document.len())
             }
         };
+        if newest.deleted.is_none()
+            && let Some(proof) = self.service.lease.proof(calm, seen.generation)
+            && let Some(held) = self.service.held.version(id, (wanted, at))
+        {
+            held.prove(proof, newest.content);
+        }
         self.saw(Act::Read, kind, (id, wanted));
         Ok(Stored::held((id, wanted), at, shown, newest.content))
+    }
+
+    /// Where the content of a held version is, if it is known to be the current one and the one
+    /// that is wanted. A transaction asks for itself.
+    fn upheld(
+        &self,
+        held: &Version,
+        kind: ResourceType,
+        version: Option<i64>,
+    ) -> Option<Option<Content>> {
+        let is_wanted = self.conn.is_none()
+            && held.resource.resource_type() == Some(kind)
+            && version.is_none_or(|wanted| wanted == held.number);
+        let generation = self.directory.generation();
+        is_wanted
+            .then(|| held.upheld(&self.service.lease, generation))
+            .flatten()
     }
 
     async fn superseded(

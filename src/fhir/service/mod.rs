@@ -16,6 +16,7 @@ mod held;
 mod history;
 mod interact;
 mod known;
+mod lease;
 mod profiles;
 mod refer;
 mod remote;
@@ -62,6 +63,7 @@ pub(crate) use ground::Ground;
 use ground::Progress;
 use held::Held;
 use known::Known;
+use lease::Lease;
 pub(crate) use refer::{Checks, Holder, Leniency};
 pub(crate) use stop::Stop;
 pub(crate) use write::Incoming;
@@ -96,6 +98,7 @@ pub struct Service {
     profiles: profiles::Cache,
     known: Known,
     held: Held,
+    lease: Lease,
     /// The path of the base URL, without a slash at its end.
     base_path: String,
     started: Timestamp,
@@ -129,6 +132,7 @@ impl Service {
             inserts: Inserts::new(store.clone()),
             reads: Reads::new(store.clone()),
             generations: Generations::new(store.clone()),
+            lease: Lease::new(store.changes().clone()),
             store,
             settings,
             clock,
@@ -412,6 +416,16 @@ impl Service {
                 tracing::warn!(%error, "other nodes learn of new events only when they look");
             }
         }
+    }
+
+    /// Holds the lease for reads from memory while there are readers, until the future is dropped.
+    pub async fn hold_lease(&self) {
+        self.lease.keep(&self.store).await;
+    }
+
+    /// Other nodes need not wait for the end of the lease.
+    pub async fn give_lease_back(&self) {
+        self.lease.give_back(&self.store).await;
     }
 
     /// Removes what is past its time.

@@ -164,7 +164,7 @@ struct Target {
 async fn check_target(store: &Store, replace: bool) -> Result<(), BackupError> {
     let schema = store.schema().name();
     let query = "SELECT (SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
-                 AND datname = current_database() AND application_name = 'dsf-' || $1) AS others, \
+                 AND datname = current_database() AND starts_with(application_name, 'dsf-' || $1)) AS others, \
                  EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = $1) AS is_used";
     let target: Target = store
         .read(async |conn: &mut AsyncPgConnection| {

@@ -14,6 +14,7 @@ pub mod generations;
 pub mod history;
 pub mod initial;
 pub mod inserts;
+pub mod lease;
 pub mod many;
 pub mod profile;
 pub mod reads;
