@@ -26,6 +26,8 @@ pub struct Lease {
     began: Instant,
     tenure: ArcSwapOption<Tenure>,
     wanted: Notify,
+    /// Of the directory that was proven to be the newest last.
+    directory: ArcSwapOption<Proof>,
 }
 
 /// From taking the lease until it is over.
@@ -60,7 +62,23 @@ impl Lease {
             began: Instant::now(),
             tenure: ArcSwapOption::empty(),
             wanted: Notify::new(),
+            directory: ArcSwapOption::empty(),
         }
+    }
+
+    /// For those who come later: this was the generation of the directory.
+    pub fn prove_directory(&self, since: Option<Calm>, generation: i64) {
+        if let Some(proof) = self.proof(since, generation) {
+            self.directory.store(Some(Arc::new(proof)));
+        }
+    }
+
+    /// Whether this is the newest generation of the directory.
+    pub fn upholds_directory(&self, generation: i64) -> bool {
+        let proof = self.directory.load();
+        proof
+            .as_ref()
+            .is_some_and(|proof| self.upholds(proof, generation))
     }
 
     /// Now, if this is such a moment; to be asked before the database is. Says that the lease would
@@ -345,6 +363,10 @@ mod tests {
         (certificate, incoming(organization))
     }
 
+    async fn nothing(_: &mut AsyncPgConnection) -> Result<(), crate::store::Error> {
+        Ok(())
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn what_was_read_needs_no_database_until_something_changes() {
         let node = Node::first(&fresh_database().await).await;
@@ -352,6 +374,17 @@ mod tests {
         node.remembered(id).await;
         assert!(node.remembers(id).await);
         assert!(!node.remembers(other).await, "it was not read before");
+
+        let asked = || node.uses.load(Ordering::SeqCst);
+        assert!(!node.service.refresh().await.unwrap());
+        let before = asked();
+        assert!(!node.service.refresh().await.unwrap());
+        assert_eq!(asked(), before, "the directory is known as well");
+        node.service.store().write(nothing).await.unwrap();
+        let before = asked();
+        assert!(!node.service.refresh().await.unwrap());
+        assert_ne!(asked(), before, "something may have changed");
+        node.remembered(id).await;
 
         assert_eq!(node.update(id).await, 2);
         assert_eq!(node.read(id).await, 2);

@@ -266,7 +266,13 @@ impl Service {
     /// Loads the directory again if the store has moved on. Whether it had.
     pub(crate) async fn refresh(&self) -> Result<bool, Fault> {
         let before = self.directory.load_full();
-        if self.generations.newest().await.map_err(Fault::from)? == before.generation() {
+        if self.lease.upholds_directory(before.generation()) {
+            return Ok(false);
+        }
+        let calm = self.lease.calm();
+        let newest = self.generations.newest().await.map_err(Fault::from)?;
+        self.lease.prove_directory(calm, newest);
+        if newest == before.generation() {
             return Ok(false);
         }
         let fresh = self
