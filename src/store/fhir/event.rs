@@ -99,6 +99,7 @@ pub async fn after(
     })
 }
 
+/// By the newest event, which the index has at hand.
 async fn is_obscured(conn: &mut AsyncPgConnection) -> Result<bool, Error> {
     #[derive(QueryableByName)]
     struct Obscured {
@@ -106,8 +107,8 @@ async fn is_obscured(conn: &mut AsyncPgConnection) -> Result<bool, Error> {
         is_obscured: bool,
     }
     let told: Obscured = statement(
-        "SELECT EXISTS (SELECT FROM event \
-             WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())) AS is_obscured",
+        "SELECT coalesce((SELECT xid FROM event ORDER BY xid DESC, id DESC LIMIT 1) \
+             >= pg_snapshot_xmin(pg_current_snapshot()), false) AS is_obscured",
     )
     .get_result(conn)
     .await?;
