@@ -18,7 +18,6 @@ INSERT INTO read_lease (node, until) VALUES ('', '-infinity');
 CREATE FUNCTION await_read_lease() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     v_node text := coalesce(current_setting('dsf.node', true), '');
-    v_until timestamptz;
 BEGIN
     IF EXISTS (SELECT FROM read_lease WHERE node = v_node AND until > clock_timestamp()) THEN
         PERFORM pg_advisory_xact_lock_shared(1146307656, 2);
@@ -28,11 +27,9 @@ BEGIN
         END IF;
     END IF;
     PERFORM pg_advisory_xact_lock_shared(1146307656, 1);
-    LOOP
-        SELECT until INTO v_until FROM read_lease
-            WHERE node <> v_node AND until > clock_timestamp();
-        EXIT WHEN NOT FOUND;
-        PERFORM pg_sleep(extract(epoch FROM v_until - clock_timestamp()));
+    WHILE EXISTS (SELECT FROM read_lease WHERE node <> v_node AND until > clock_timestamp()) LOOP
+        -- It may be given back before it has run out.
+        PERFORM pg_sleep(0.02);
     END LOOP;
     RETURN NULL;
 END $$;

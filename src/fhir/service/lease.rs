@@ -149,7 +149,11 @@ impl Lease {
             match ended {
                 Ok(Ended::Unused) => self.give_back(store).await,
                 Ok(Ended::Lost) => {}
-                Ok(Ended::Refused) => sleep(PAUSE).await,
+                // Who waits for its end need not wait any longer.
+                Ok(Ended::Refused) => {
+                    self.give_back(store).await;
+                    sleep(PAUSE).await;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "reads are answered by the database");
                     sleep(PAUSE).await;
@@ -175,7 +179,7 @@ impl Lease {
         }
     }
 
-    /// For the end of the node, and when nobody reads: others need not wait.
+    /// Before it has run out: others need not wait.
     pub async fn give_back(&self, store: &Store) {
         self.tenure.store(None);
         if let Err(error) = row::give_back(store).await {
