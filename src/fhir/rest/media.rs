@@ -109,6 +109,10 @@ pub fn takes(range: &str, essence: &str) -> bool {
 /// The representation an `Accept` header asks for. Browsers get pages: they name HTML first.
 #[must_use]
 pub fn of_accept(accept: &str) -> Option<Media> {
+    // As engines say it.
+    if let Some(media) = BODIES.iter().find(|media| media.name == accept) {
+        return Some(*media);
+    }
     let ranges = ranges(accept);
     for range in &ranges {
         if range.essence == HTML.name {

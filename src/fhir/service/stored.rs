@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimePrinter;
 use uuid::Uuid;
 
 use super::ground::parsed;
@@ -120,5 +121,7 @@ pub(crate) fn gone(
 /// A time as HTTP headers write it.
 #[must_use]
 pub fn http_date(at: Timestamp) -> String {
-    at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+    let printed = DateTimePrinter::new().timestamp_to_rfc9110_string(&at);
+    // Only years before 0 cannot be printed, and nothing was written then.
+    printed.unwrap_or_default()
 }
