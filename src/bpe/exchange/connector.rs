@@ -8,6 +8,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::server::{Server, Trouble, has_next};
@@ -19,9 +20,11 @@ use crate::r4::view::task::Task;
 use crate::r4::{Resource, json, xml};
 use crate::store::bpe::{inbox, user_task};
 
-/// What waits for us, by spec/bpe.md §2.3; the time filter is left out, since a handled Task is
+/// What waits for us, by spec/bpe.md §2.3; it begins without a time filter, since a handled Task is
 /// no longer `requested`.
-const WAITING: &str = "Task?status=requested&_sort=_lastUpdated&_count=20";
+const WAITING: &str = "Task?status=requested&_sort=_lastUpdated";
+/// How many are read at once.
+const PART: usize = 20;
 /// How often everything that waits is read although events arrive.
 const REREAD: Duration = Duration::from_secs(60);
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
@@ -67,7 +70,7 @@ impl Channel {
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
-enum Ended {
+pub(super) enum Ended {
     #[error(transparent)]
     Server(#[from] Trouble),
     #[error(transparent)]
@@ -225,9 +228,9 @@ impl Connector {
 
     /// Reads what waits. Forms are of interest only while a user task waits for its answer; those
     /// that somebody has stopped are told by no Subscription.
-    async fn catch_up(&self) -> Result<(), Ended> {
+    pub(super) async fn catch_up(&self) -> Result<(), Ended> {
         if self.channel == Channel::Tasks {
-            return self.read_all(WAITING).await;
+            return self.read_all(WAITING, None).await;
         }
         let store = self.runtime.store();
         let since = store
@@ -235,31 +238,46 @@ impl Connector {
             .await?;
         let Some(since) = since else { return Ok(()) };
         for status in ["completed", "stopped"] {
-            let query = format!(
-                "QuestionnaireResponse?status={status}&_lastUpdated=ge{since}\
-                 &_sort=_lastUpdated&_count=20"
-            );
-            self.read_all(&query).await?;
+            let query = format!("QuestionnaireResponse?status={status}&_sort=_lastUpdated");
+            self.read_all(&query, Some(since.clone())).await?;
         }
         Ok(())
     }
 
-    /// Reads page after page; what is handled meanwhile moves the others forward, which the next
-    /// reading makes good.
-    async fn read_all(&self, query: &str) -> Result<(), Ended> {
-        for page in 1.. {
-            let found = self.server.search(&format!("{query}&_page={page}")).await?;
+    /// Reads part after part, each from the time of the last resource of the one before: what is
+    /// handled meanwhile leaves the list, and pages that are counted from its beginning would skip as
+    /// many others. Where a part is of one millisecond, it is asked for again with more.
+    async fn read_all(&self, query: &str, since: Option<String>) -> Result<(), Ended> {
+        let (mut since, mut count, mut known) = (since, PART, 0);
+        loop {
+            let from = since
+                .as_ref()
+                .map(|since| format!("&_lastUpdated=ge{since}"));
+            let from = from.unwrap_or_default();
+            let query = format!("{query}{from}&_count={count}&_page=1");
+            let found = self.server.search(&query).await?;
             let all: Vec<Resource> = resources(&found)
                 .filter_map(|(_, value)| Resource::from_value(value.clone()))
                 .collect();
             for resource in &all {
                 self.receive(resource).await?;
             }
-            if !has_next(&found) || all.is_empty() {
-                break;
+            let last = all.last().and_then(Resource::last_updated);
+            let last = last.and_then(|time| time.parse::<Timestamp>().ok());
+            let last = last.map(|time| time.to_string());
+            let is_further = last.is_some() && last != since;
+            // A server that gives no more than so many has said what it says.
+            let is_more = is_further || all.len() > known;
+            if !has_next(&found) || !is_more {
+                return Ok(());
             }
+            (count, known) = if is_further {
+                (PART, 0)
+            } else {
+                (count * 2, all.len())
+            };
+            since = last;
         }
-        Ok(())
     }
 
     /// One frame. What is of another type is not for us: a ping of a Subscription without payload,

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
+use url::Url;
 use uuid::Uuid;
 
 use super::Server;
+use super::connector::{Channel, Connector};
 use super::outbox::Outbox;
 use crate::bpe::model::Variables;
 use crate::bpe::plugin::package::OnFailure;
@@ -20,7 +22,8 @@ use crate::bpe::runtime::{Runtime, Settings, Work};
 use crate::kernel::{Clock, Shutdown};
 use crate::net::http;
 use crate::r4::Resource;
-use crate::store::bpe::{outbox, testing};
+use crate::store::AsyncPgConnection;
+use crate::store::bpe::{inbox, outbox, testing};
 
 /// Sends one message to an address, and remembers what became of it.
 struct Code {
@@ -125,6 +128,65 @@ impl World {
             .await
             .is_some()
     }
+}
+
+/// A mailbox whose Tasks are claimed while it is read: what is claimed leaves the list.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_claimed_while_the_waiting_is_read_hides_nothing() {
+    const TASKS: usize = 50;
+    let ids: Vec<Uuid> = (0..TASKS).map(|_| Uuid::new_v4()).collect();
+    // Many of one millisecond, and of one page more than fit.
+    let time = |at: usize| format!("2026-01-01T00:00:00.{:03}+01:00", at / 25);
+    let tasks = ids.iter().enumerate().map(|(at, id)| {
+        json!({"resourceType": "Task", "id": id, "status": "requested", "intent": "order",
+            "meta": {"versionId": "1", "lastUpdated": time(at)}})
+    });
+    let waiting = Mutex::new(tasks.collect::<Vec<_>>());
+    let mailbox = StandIn::start(move |asked| {
+        let mut waiting = waiting.lock().unwrap();
+        let url = Url::parse("http://mailbox/").unwrap().join(&asked.path);
+        let url = url.unwrap();
+        let value = |name: &str| {
+            let found = url.query_pairs().find(|(key, _)| key == name);
+            found.map(|(_, value)| value.into_owned())
+        };
+        let since = value("_lastUpdated").map(|since| {
+            let since = since.strip_prefix("ge").unwrap();
+            since.parse::<Timestamp>().unwrap()
+        });
+        let is_asked = |task: &&Value| {
+            let time = task["meta"]["lastUpdated"].as_str().unwrap();
+            since.is_none_or(|since| time.parse::<Timestamp>().unwrap() >= since)
+        };
+        let number = |name: &str| value(name).unwrap().parse::<usize>().unwrap();
+        let (page, count) = (number("_page"), number("_count"));
+        let found: Vec<Value> = waiting.iter().filter(is_asked).cloned().collect();
+        let shown = found.chunks(count).nth(page - 1).unwrap_or_default();
+        let entries: Vec<Value> = shown.iter().map(|task| json!({"resource": task})).collect();
+        let mut bundle = json!({"resourceType": "Bundle", "type": "searchset", "entry": entries});
+        if found.len() > page * count {
+            bundle["link"] = json!([{"relation": "next", "url": "http://mailbox/next"}]);
+        }
+        // Of what was known before, the engine claims some at once.
+        if page == 1 {
+            waiting.drain(..3);
+        }
+        Answered::json(200, &bundle)
+    })
+    .await;
+    let store = store().await;
+    let code = Arc::new(Code {
+        address: String::new(),
+        deliveries: Mutex::default(),
+    });
+    let (clock, shutdown) = (Clock::system(), Shutdown::new());
+    let runtime = Runtime::new(store.clone(), code, clock, shutdown, Settings::default());
+    let client = http::Client::new(&http::Settings::default()).unwrap();
+    let server = Arc::new(Server::new(client, &mailbox.base));
+    let connector = Connector::new(runtime, server, Channel::Tasks);
+    connector.catch_up().await.unwrap();
+    let unknown = async |conn: &mut AsyncPgConnection| inbox::unknown(conn, &ids).await;
+    assert_eq!(store.read(unknown).await.unwrap(), [] as [Uuid; 0]);
 }
 
 /// The pauses grow to a minute and no further, and every try is the same message.
