@@ -73,6 +73,8 @@ pub async fn after(
     limit: usize,
     wanted: &[ResourceType],
 ) -> Result<Look, Error> {
+    // Asked first: what comes into sight in between is found by the look.
+    let is_obscured = is_obscured(conn).await?;
     let lines: Vec<Line> = statement(
         "SELECT e.xid::text::bigint AS transaction, e.id AS number, e.resource, e.type AS kind, \
                 e.version, e.kind AS change, coalesce(r.document, v.document) AS document \
@@ -94,7 +96,7 @@ pub async fn after(
     let is_full = events.len() >= limit;
     Ok(Look {
         is_full,
-        is_obscured: !is_full && is_obscured(conn).await?,
+        is_obscured,
         events,
     })
 }
