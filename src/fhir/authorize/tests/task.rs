@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::process::{all, input, process, someone, task_of};
 use super::world::*;
+use crate::auth::Identity;
 use crate::fhir::authorize::{Operation, Reason};
 
 const TASK_IDENTIFIER: &str = "http://dsf.dev/sid/task-identifier";
@@ -271,6 +272,14 @@ fn a_task_is_seen_by_recipient_admins_and_requester_and_a_draft_by_every_local_p
     assert_eq!(
         world().ask_for(Operation::Read, &reader, &stored(&draft())),
         Ok(Reason::LocalDraft)
+    );
+    // An organisation that is not stored yet is not the one that a Task lacks.
+    let early = with_rights(Identity::initial_loader(), &[(Operation::Read, &[])]);
+    let mut of_nobody = stored(&task());
+    of_nobody["requester"] = json!({"type": "Organization"});
+    assert_eq!(
+        world().ask_for(Operation::Read, &early, &of_nobody),
+        Err(Reason::NotInvolved)
     );
 }
 
