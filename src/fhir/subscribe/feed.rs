@@ -23,7 +23,8 @@ use super::session::{Closing, Frame, Session};
 
 /// Events read at once.
 const BATCH: usize = 100;
-/// From one look into the log to the next: under load a look finds the events of several requests.
+/// From one look into the log that found several events to the next: under load each finds those of
+/// many requests.
 const BREATH: Duration = Duration::from_millis(2);
 /// Without a hint the log is looked into this often.
 const POLL: Duration = Duration::from_secs(1);
@@ -100,16 +101,19 @@ impl Feed {
         let mut cursor = self.start;
         let mut pauses = SOON.iter();
         loop {
-            let (before, began) = (cursor, Instant::now());
-            let is_obscured = self.catch_up(&mut cursor).await;
-            let is_obscured = is_obscured.unwrap_or_else(|error| {
+            let began = Instant::now();
+            let caught = self.catch_up(&mut cursor).await;
+            let caught = caught.unwrap_or_else(|error| {
                 tracing::warn!(%error, "cannot read the event log");
-                true
+                Caught {
+                    events: 0,
+                    is_obscured: true,
+                }
             });
-            if cursor != before {
+            if caught.events > 0 {
                 pauses = SOON.iter();
             }
-            let pause = pauses.next().filter(|_| is_obscured).copied();
+            let pause = pauses.next().filter(|_| caught.is_obscured).copied();
             tokio::select! {
                 () = shutdown.begun() => return,
                 hinted = wait(&mut listener, pause.unwrap_or(POLL)) => {
@@ -118,12 +122,15 @@ impl Feed {
                     }
                 }
             }
-            tokio::time::sleep(BREATH.saturating_sub(began.elapsed())).await;
+            if caught.events > 1 {
+                tokio::time::sleep(BREATH.saturating_sub(began.elapsed())).await;
+            }
         }
     }
 
-    /// Delivers what is new; answers whether more of it is out of sight.
-    async fn catch_up(&self, cursor: &mut Cursor) -> Result<bool, Error> {
+    /// Delivers what is new.
+    async fn catch_up(&self, cursor: &mut Cursor) -> Result<Caught, Error> {
+        let mut events = 0;
         loop {
             let (at, wanted) = (*cursor, self.heard());
             let look = self
@@ -142,9 +149,14 @@ impl Feed {
                 }
                 self.deliver(&event).await?;
                 *cursor = event.cursor;
+                events += 1;
             }
             if is_told && !look.is_full {
-                return Ok(look.is_obscured);
+                let is_obscured = look.is_obscured;
+                return Ok(Caught {
+                    events,
+                    is_obscured,
+                });
             }
         }
     }
@@ -301,6 +313,13 @@ impl Feed {
         }
         Ok(())
     }
+}
+
+/// What one reading of the log came to.
+struct Caught {
+    events: usize,
+    /// There are more, out of sight.
+    is_obscured: bool,
 }
 
 /// The texts of one event, each made once.
